@@ -1,0 +1,223 @@
+"""Actions: plain functions, registered under the definition ids that plans name.
+
+Inputs arrive as keyword arguments, validated by the function's type hints; what it returns is
+validated by its return annotation and must be JSON or something pydantic turns into JSON. A
+parameter annotated :class:`ActionContext` is given the context of the attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, Required, TypeVar, get_type_hints
+
+import structlog
+from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict
+
+from workflow_state.errors import ActionError, ActionRegistrationError, UnknownActionError
+from workflow_state.models import ErrorCategory
+from workflow_state.plan_checks import nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """What an action may know of, and do to, its own execution.
+
+    Attributes:
+        execution_id, plan_id, action_id: where it stands.
+        attempt: 1 for the first.
+        idempotency_key: the same over all attempts; give it to services that drop repeats, since a
+            worker that dies after the work and before the record makes the work run again.
+        logger: bound to all of these.
+    """
+
+    execution_id: str
+    plan_id: str
+    action_id: str
+    attempt: int
+    idempotency_key: str
+    logger: structlog.stdlib.BoundLogger
+    cancel_check: Callable[[], bool]
+
+    def is_cancelled(self) -> bool:
+        """Whether the execution has been cancelled: a long action looks now and then, and ends early."""
+        return self.cancel_check()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One registered function with its validators."""
+
+    id: str
+    function: Callable[..., Any]
+    inputs: TypeAdapter[dict[str, Any]]
+    output: TypeAdapter[Any]
+    context_parameter: str | None
+
+    def run(self, inputs: Mapping[str, JsonValue], context: ActionContext) -> JsonValue:
+        """Validate, call (an async function in a loop of its own), validate, and give the output as JSON.
+
+        Raises:
+            ActionError: ``validation_failed``, not retryable, for inputs or output of the wrong form.
+            Exception: whatever the function raises.
+        """
+        try:
+            arguments = self.inputs.validate_python(dict(inputs))
+        except ValidationError as error:
+            raise _form_error(f"Inputs of action definition {self.id!r} are not valid", error) from None
+        if self.context_parameter:
+            arguments[self.context_parameter] = context
+        result = self.function(**arguments)
+        if inspect.isawaitable(result):
+            result = asyncio.run(_wait_for(result))
+        try:
+            output: JsonValue = self.output.dump_python(self.output.validate_python(result), mode="json")
+        except ValidationError as error:
+            raise _form_error(f"Output of action definition {self.id!r} is not valid", error) from None
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            raise ActionError(
+                f"Output of action definition {self.id!r} is not JSON: {error}",
+                category=ErrorCategory.VALIDATION_FAILED,
+                retryable=False,
+                suggestion="return JSON types, pydantic models, dataclasses, datetimes and the like",
+            ) from None
+        return output
+
+
+class ActionRegistry:
+    """Definition id → action. The library's own is :data:`registry`; tests may use one of theirs."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, Action] = {}
+
+    def action(self, definition_id: str) -> Callable[[F], F]:
+        """Decorator that registers a function, async function or Celery task; gives it back unchanged.
+
+        Raises:
+            ActionRegistrationError: the id is taken by another function, or its signature cannot
+                take keyword arguments.
+        """
+
+        def register(function: F) -> F:
+            self.register(definition_id, function)
+            return function
+
+        return register
+
+    def register(self, definition_id: str, function: Callable[..., Any]) -> Action:
+        """Register without decorator: ``registry.register("payments.charge", charge_task)``."""
+        known = self._actions.get(definition_id)
+        # A Celery task keeps its function, already bound to it, in ``run``.
+        target = getattr(function, "run", function)
+        if known is not None and not _same_function(known.function, target):
+            raise ActionRegistrationError(
+                f"The action definition {definition_id!r} is already {_name(known.function)}; "
+                f"{_name(target)} needs an id of its own"
+            )
+        built = _build(definition_id, target)
+        self._actions[definition_id] = built
+        return built
+
+    def overlaid(self, functions: Mapping[str, Callable[..., Any]]) -> ActionRegistry:
+        """A new registry with these functions on top of what is registered here."""
+        found = ActionRegistry()
+        found._actions = {name: known for name, known in self._actions.items() if name not in functions}
+        for name, function in functions.items():
+            found.register(name, function)
+        return found
+
+    def get(self, definition_id: str) -> Action:
+        """The action of a definition id.
+
+        Raises:
+            UnknownActionError: none is registered; the message lists those that are.
+        """
+        found = self._actions.get(definition_id)
+        if found is None:
+            names = ", ".join(sorted(self._actions)) or "none"
+            hint = nearest(definition_id, self._actions) or "import the module that registers it in the worker"
+            raise UnknownActionError(f"No action is registered as {definition_id!r} here ({hint}); registered: {names}")
+        return found
+
+    def __contains__(self, definition_id: object) -> bool:
+        return definition_id in self._actions
+
+    def __iter__(self) -> Any:
+        return iter(sorted(self._actions))
+
+
+#: Where ``@action`` registers.
+registry = ActionRegistry()
+action = registry.action
+
+
+def _build(definition_id: str, function: Callable[..., Any]) -> Action:
+    try:
+        hints = get_type_hints(function, include_extras=True)
+        signature = inspect.signature(function)
+    except (NameError, TypeError, ValueError) as error:
+        raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
+    fields: dict[str, Any] = {}
+    open_ended, context_parameter = False, None
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ActionRegistrationError(
+                f"{_name(function)} cannot be the action {definition_id!r}: its parameter {name!r} is "
+                "positional-only, and inputs arrive as keyword arguments; remove the '/'"
+            )
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_ended = True
+        elif hints.get(name) is ActionContext:
+            context_parameter = name
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            kind = hints.get(name, Any)
+            fields[name] = Required[kind] if parameter.default is parameter.empty else NotRequired[kind]
+    # Built at run time, by the function form of TypedDict that type checkers cannot follow.
+    make_typed_dict: Any = TypedDict
+    shape = make_typed_dict("Inputs", fields)
+    shape.__pydantic_config__ = ConfigDict(extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True)
+    try:
+        inputs: TypeAdapter[Any] = TypeAdapter(shape)
+        output: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any))
+    except PydanticUserError as error:
+        raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
+    return Action(definition_id, function, inputs, output, context_parameter)
+
+
+def _form_error(head: str, error: ValidationError) -> ActionError:
+    """Names and reasons, never the values: they may be secrets, and errors are shown in many places."""
+    problems = [
+        {"field": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]}
+        for e in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    shown = "; ".join(f"{p['field'] or 'value'}: {p['problem']}" for p in problems[:5])
+    return ActionError(
+        f"{head}: {shown}",
+        category=ErrorCategory.VALIDATION_FAILED,
+        retryable=False,
+        context={"problems": problems[:50]},
+    )
+
+
+async def _wait_for(result: Any) -> Any:
+    return await result
+
+
+def _same_function(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """The same function, or the same source imported again (``python -m`` runs a module as ``__main__``)."""
+    return one is other or _code_place(one) == _code_place(other) is not None
+
+
+def _code_place(function: Callable[..., Any]) -> tuple[str, int] | None:
+    code = getattr(function, "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code else None
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

@@ -1,0 +1,119 @@
+"""Plan → Program: levels, successors, what each action reads, and what its failure means.
+
+Everything that a plan decides before it runs is decided here, once, in linear time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from workflow_state import graph
+from workflow_state.conditions import parse_condition
+from workflow_state.dependencies import scheduling_needs
+from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy
+from workflow_state.program import SCHEMA_VERSION, Program, Step
+from workflow_state.references import find_references
+
+_NO_HANDLING = ErrorHandling()
+
+
+def compile_plan(plan: ExecutionPlan) -> Program:
+    """Compile a valid plan (see :func:`workflow_state.validation.prepare_plan`).
+
+    Raises:
+        ValueError: the plan has a cycle.
+    """
+    needs = scheduling_needs(plan)
+    levels = graph.levels(needs)
+    level_of = graph.level_of(levels)
+    after = graph.successors(needs)
+    handling = {action.id: action.error_handling or _NO_HANDLING for action in plan.actions}
+    dependents = graph.successors({action.id: action.dependencies for action in plan.actions})
+    principals: dict[str, list[str]] = {}
+    for action in plan.actions:
+        alternative = handling[action.id].alternative_action_id
+        if alternative:
+            principals.setdefault(alternative, []).append(action.id)
+    steps = {
+        action.id: Step(
+            id=action.id,
+            definition=action.action_definition_id,
+            level=level_of[action.id],
+            inputs=action.inputs,
+            dependencies=action.dependencies,
+            needs=tuple(needs[action.id]),
+            successors=tuple(after[action.id]),
+            sources=_sources(action, handling),
+            condition=action.condition,
+            alternative=handling[action.id].alternative_action_id,
+            stands_in_for=tuple(principals.get(action.id, ())),
+            fallback=(handling[action.id].fallback_value,) if handling[action.id].has_fallback else None,
+            on_failure=_on_failure(action.id, handling, dependents, principals),
+            retry=action.retry or RetryPolicy(),
+            timeout=action.timeout,
+            queue=action.queue,
+            priority=action.priority,
+        )
+        for action in plan.actions
+    }
+    return Program(
+        schema_version=SCHEMA_VERSION,
+        plan_id=plan.id,
+        title=plan.title,
+        levels=tuple(tuple(level) for level in levels),
+        steps=steps,
+        expected_outcome=plan.expected_outcome,
+    )
+
+
+def _sources(action: PlannedAction, handling: Mapping[str, ErrorHandling]) -> tuple[str, ...]:
+    """Whose results the action reads, the alternatives that may stand in for them included."""
+    read = [reference.action_id for reference in find_references(action.inputs)]
+    if action.condition:
+        read += [reference.action_id for reference in parse_condition(action.condition.if_).references]
+    return tuple(with_stand_ins(read, handling))
+
+
+def with_stand_ins(ids: Iterable[str], handling: Mapping[str, ErrorHandling]) -> list[str]:
+    """The ids and, behind each, the alternatives that may stand in for it; each id once."""
+    found: dict[str, None] = {}
+    for action_id in ids:
+        name: str | None = action_id
+        while name is not None and name not in found:
+            found[name] = None
+            name = handling[name].alternative_action_id if name in handling else None
+    return list(found)
+
+
+def _on_failure(
+    action_id: str,
+    handling: Mapping[str, ErrorHandling],
+    dependents: Mapping[str, list[str]],
+    principals: Mapping[str, list[str]],
+) -> Literal["halt", "continue"]:
+    """Whether the final failure of an action halts the execution.
+
+    An alternative takes over the failure of its principal, and answers for it: when it fails too, what
+    tolerates the principal tolerates it. Otherwise the action's own flag tolerates its failure, or the
+    flag of every action that depends on it.
+    """
+    if handling[action_id].alternative_action_id:
+        return "continue"
+    return "continue" if tolerates(action_id, handling, dependents, principals) else "halt"
+
+
+def tolerates(
+    action_id: str,
+    handling: Mapping[str, ErrorHandling],
+    dependents: Mapping[str, list[str]],
+    principals: Mapping[str, list[str]],
+) -> bool:
+    """Whether flags tolerate the failure of an action, or of everything that it stands in for."""
+    waiting = dependents[action_id]
+    if handling[action_id].continue_on_failure:
+        return True
+    if waiting and all(handling[name].continue_on_failure for name in waiting):
+        return True
+    stood_for = principals.get(action_id, [])
+    return bool(stood_for) and all(tolerates(name, handling, dependents, principals) for name in stood_for)

@@ -1,0 +1,295 @@
+"""The nouns: plan, action, state. Frozen, validated, JSON in and out.
+
+Every model reads camelCase (the original package's JSON) and snake_case alike, and writes
+snake_case unless asked for ``by_alias=True``. Times are timezone-aware; durations and timeouts are
+milliseconds, as the original has them. An unknown field is an error, never silently dropped.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic.alias_generators import to_camel
+
+#: An action's id: letters, digits and ``_ - . :``, starting with a letter, digit or ``_``.
+ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$"
+ActionId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=200)]
+Milliseconds = Annotated[int, Field(ge=0)]
+
+
+class Model(BaseModel):
+    """Base of all models: frozen, camelCase aliases, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands."""
+
+    INITIALIZING = "initializing"
+    RUNNING = "running"
+    PAUSED_FOR_CONFIRMATION = "paused_for_confirmation"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change any more."""
+        return self in (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED)
+
+
+class ActionStatus(StrEnum):
+    """Where one action stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change any more."""
+        return self in (ActionStatus.COMPLETED, ActionStatus.FAILED, ActionStatus.SKIPPED)
+
+
+class ErrorCategory(StrEnum):
+    """What kind of error ended an attempt: the original's twelve and those the engine needs besides."""
+
+    AUTH_EXPIRED = "auth_expired"
+    AUTH_INVALID = "auth_invalid"
+    RATE_LIMIT_DAILY = "rate_limit_daily"
+    RATE_LIMIT_BURST = "rate_limit_burst"
+    NETWORK_TIMEOUT = "network_timeout"
+    NETWORK_CONNECTION_REFUSED = "network_connection_refused"
+    API_RESPONSE_MALFORMED = "api_response_malformed"
+    API_ENDPOINT_REMOVED = "api_endpoint_removed"
+    API_UNEXPECTED_STATUS = "api_unexpected_status"
+    VALIDATION_FAILED = "validation_failed"
+    STATE_INCONSISTENT = "state_inconsistent"
+    USER_CANCELLED = "user_cancelled"
+    ACTION_FAILED = "action_failed"
+    UNKNOWN_ACTION = "unknown_action"
+    CONDITION_NOT_MET = "condition_not_met"
+    OUTCOME_NOT_MET = "outcome_not_met"
+    WORKER_LOST = "worker_lost"
+
+
+class Intent(Model):
+    """What the person who asked for the plan wanted."""
+
+    original: str
+    interpreted: str = ""
+    confidence: float = Field(default=1.0, ge=0, le=1)
+
+
+class OutcomeValidation(Model):
+    """One check of the expected outcome: ``reference`` compared with ``value`` by ``operator``."""
+
+    name: str
+    reference: str
+    operator: Literal["exists", "equals", "contains", "matches"] = "exists"
+    value: JsonValue = None
+
+
+class ExpectedOutcome(Model):
+    """What must hold after the last action; a check that fails makes the execution ``failed``."""
+
+    description: str = ""
+    validations: tuple[OutcomeValidation, ...] = ()
+
+
+class PlanMetadata(Model):
+    """Who made the plan, when, and how long it should take (``estimated_duration``: milliseconds)."""
+
+    created_at: datetime | None = None
+    created_by: str | None = None
+    estimated_duration: Milliseconds | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Condition(Model):
+    """Run the action only when ``if`` holds; otherwise skip it (default) or fail it."""
+
+    if_: str = Field(alias="if", min_length=1)
+    then: Literal["execute"] = "execute"
+    else_: Literal["skip", "fail"] = Field(default="skip", alias="else")
+
+
+class ErrorHandling(Model):
+    """What follows an action's final failure. ``fallback_value`` counts when it is given, null included."""
+
+    continue_on_failure: bool = False
+    fallback_value: JsonValue = None
+    alternative_action_id: str | None = None
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether a fallback value was given (null is a value)."""
+        return "fallback_value" in self.model_fields_set
+
+
+class UserConfirmation(Model):
+    """A person must agree before the action runs. ``timeout``: milliseconds; none: waits for ever."""
+
+    required: bool = True
+    title: str = ""
+    message: str = ""
+    timeout: Milliseconds | None = None
+
+
+class RetryPolicy(Model):
+    """When a failed attempt is tried again: ``min × factorⁿ`` up to ``max``, jittered when ``randomize``.
+
+    ``categories``: only errors of these are retried; none given: every retryable error is.
+    """
+
+    max_attempts: int = Field(default=3, ge=1, le=1000)
+    factor: float = Field(default=2.0, ge=1)
+    min_timeout_in_ms: Milliseconds = 1000
+    max_timeout_in_ms: Milliseconds = 30_000
+    randomize: bool = True
+    categories: tuple[ErrorCategory, ...] | None = None
+
+
+class PlannedAction(Model):
+    """One node of the plan. ``timeout``: milliseconds per attempt; ``priority``: 0 to 9, as the broker reads it."""
+
+    id: ActionId
+    action_definition_id: str = Field(min_length=1, max_length=300)
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    dependencies: tuple[str, ...] = ()
+    condition: Condition | None = None
+    error_handling: ErrorHandling | None = None
+    user_confirmation: UserConfirmation | None = None
+    retry: RetryPolicy | None = None
+    timeout: Annotated[int, Field(gt=0)] | None = None
+    queue: str | None = Field(default=None, min_length=1, max_length=200)
+    priority: int | None = Field(default=None, ge=0, le=9)
+
+
+class ExecutionPlan(Model):
+    """A DAG of actions. Only ``actions`` is required; the order of the list has no meaning."""
+
+    id: str = Field(default="plan", min_length=1, max_length=200)
+    name: str = Field(default="", max_length=200)
+    description: str = ""
+    intent: Intent | None = None
+    actions: tuple[PlannedAction, ...] = Field(min_length=1)
+    expected_outcome: ExpectedOutcome | None = None
+    metadata: PlanMetadata = PlanMetadata()
+
+    @property
+    def title(self) -> str:
+        """The name shown to people: ``name``, or else ``id``."""
+        return self.name or self.id
+
+
+class ErrorDetail(Model):
+    """What went wrong, for people and programs. ``retry_after``: seconds."""
+
+    category: ErrorCategory
+    message: str
+    code: str | None = None
+    status_code: int | None = None
+    retryable: bool = True
+    retry_after: float | None = None
+    context: dict[str, JsonValue] = Field(default_factory=dict)
+    suggestion: str | None = None
+
+
+class Success(Model):
+    """The action has an output."""
+
+    status: Literal["success"] = "success"
+    output: JsonValue = None
+
+
+class Failure(Model):
+    """The action failed for good."""
+
+    status: Literal["failure"] = "failure"
+    error: ErrorDetail
+    partial_output: JsonValue = None
+
+
+class Skipped(Model):
+    """The action did not run."""
+
+    status: Literal["skipped"] = "skipped"
+    reason: str
+
+
+ActionResult = Annotated[Success | Failure | Skipped, Field(discriminator="status")]
+
+
+class Attempt(Model):
+    """One try of an action: when, how long (milliseconds), on which worker, and how it ended."""
+
+    number: int
+    started_at: datetime
+    completed_at: datetime | None = None
+    duration: Milliseconds | None = None
+    worker: str = ""
+    outcome: Literal["running", "completed", "failed", "lost"]
+    error: ErrorDetail | None = None
+
+
+class ActionExecutionState(Model):
+    """One action of an execution. ``duration`` (ms) runs from first start to end, waits between attempts included.
+
+    ``error`` stays visible when a fallback value made a failed action ``completed``.
+    """
+
+    action_id: str
+    status: ActionStatus
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    duration: Milliseconds | None = None
+    attempts: int = 0
+    result: ActionResult | None = None
+    error: ErrorDetail | None = None
+    trace: tuple[Attempt, ...] = ()
+
+
+class ConfirmationState(Model):
+    """A confirmation that was asked for, and its answer if there is one yet."""
+
+    action_id: str
+    requested_at: datetime
+    responded_at: datetime | None = None
+    confirmed: bool | None = None
+    user_id: str | None = None
+
+
+class ExecutionMetrics(Model):
+    """Counts of actions by how they stand, and the run's duration in milliseconds."""
+
+    total_actions: int = 0
+    completed_actions: int = 0
+    failed_actions: int = 0
+    skipped_actions: int = 0
+    total_duration: Milliseconds = 0
+
+
+class ExecutionState(Model):
+    """Everything known of one execution; ``version`` grows with every change of it."""
+
+    id: str
+    plan_id: str
+    status: ExecutionStatus
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    action_states: dict[str, ActionExecutionState] = Field(default_factory=dict)
+    confirmations: tuple[ConfirmationState, ...] = ()
+    error: ErrorDetail | None = None
+    metrics: ExecutionMetrics = ExecutionMetrics()
+    version: int = 0
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """The state as JSON-ready dict, as ``AsyncResult.get()`` has it on the wire."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,118 @@
+"""The Program: a plan compiled to what the engine needs at run time, and nothing else.
+
+It is stored once per execution as JSON and read by every worker, so its shape is versioned: a worker
+that meets a newer version than it knows leaves the work to a newer worker.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+
+from workflow_state.errors import NewerSchemaError
+from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy
+
+#: Raised whenever a change makes older workers unable to run a stored program.
+SCHEMA_VERSION = 1
+
+
+class ProgramModel(BaseModel):
+    """Base of the compiled form: frozen, short JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Step(ProgramModel):
+    """One action, ready to run.
+
+    ``needs`` is whom it waits for (its dependencies, and edges that alternatives add); ``sources`` whose
+    results its inputs and condition read, stand-ins included; ``fallback`` a one-element tuple when a
+    fallback value was given. ``timeout``: milliseconds. ``on_failure``: whether its final failure halts
+    the execution; the plan's flags are weighed once, when it is compiled.
+    """
+
+    id: str
+    definition: str
+    level: int
+    inputs: dict[str, JsonValue] = {}
+    dependencies: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    successors: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    condition: Condition | None = None
+    alternative: str | None = None
+    stands_in_for: tuple[str, ...] = ()
+    fallback: tuple[JsonValue] | None = None
+    on_failure: Literal["halt", "continue"] = "halt"
+    retry: RetryPolicy = RetryPolicy()
+    timeout: int | None = None
+    queue: str | None = None
+    priority: int | None = None
+
+
+class Program(ProgramModel):
+    """All steps by action id, and the levels in which they run."""
+
+    schema_version: int
+    plan_id: str
+    title: str
+    levels: tuple[tuple[str, ...], ...]
+    steps: dict[str, Step]
+    expected_outcome: ExpectedOutcome | None = None
+
+    @cached_property
+    def plain_levels(self) -> tuple[bool, ...]:
+        """For each level: no action of it has a condition or stands in for another."""
+        return tuple(
+            not any(self.steps[i].condition or self.steps[i].stands_in_for for i in level) for level in self.levels
+        )
+
+    def to_json(self) -> str:
+        """The stored form; fields at their default are left out."""
+        return self.model_dump_json(exclude_defaults=True, by_alias=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Program:
+        """Read the stored form back.
+
+        Raises:
+            NewerSchemaError: a newer version of the library compiled it.
+        """
+        try:
+            program = _ADAPTER.validate_json(text)
+        except ValidationError:
+            # A newer shape may not even parse; its version says why.
+            _check_version(int(json.loads(text)["schema_version"]))
+            raise
+        _check_version(program.schema_version)
+        return program
+
+    def describe(self) -> str:
+        """The program as text, one line a step, for people and golden tests."""
+        lines = [f"plan {self.title!r}: {len(self.steps)} actions in {len(self.levels)} levels"]
+        for number, level in enumerate(self.levels):
+            lines.append(f"level {number}")
+            for action_id in level:
+                step = self.steps[action_id]
+                notes = [f"needs {', '.join(step.needs)}"] if step.needs else []
+                notes += [f"reads {', '.join(step.sources)}"] if step.sources else []
+                notes += [f"if {step.condition.if_} else {step.condition.else_}"] if step.condition else []
+                notes += [f"stands in for {', '.join(step.stands_in_for)}"] if step.stands_in_for else []
+                notes += ["has a fallback"] if step.fallback else []
+                notes += [f"on failure {step.on_failure}"]
+                lines.append(f"  {action_id} = {step.definition}: {'; '.join(notes)}")
+        return "\n".join(lines)
+
+
+def _check_version(found: int) -> None:
+    if found > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"The execution was compiled with schema {found}; this worker knows up to {SCHEMA_VERSION} "
+            "and leaves it to a newer worker: upgrade workflow-state here"
+        )
+
+
+_ADAPTER: TypeAdapter[Program] = TypeAdapter(Program)

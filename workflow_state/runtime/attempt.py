@@ -1,0 +1,53 @@
+"""One attempt of one action, wherever it runs: inputs → user code → output, or an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from workflow_state import rules
+from workflow_state.actions import ActionContext, ActionRegistry
+from workflow_state.models import ErrorDetail
+from workflow_state.program import Program, Step
+from workflow_state.references import Outcome, resolve_value
+from workflow_state.runtime.failures import describe_error, format_traceback
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """``error`` None: the attempt has an output (which may be null)."""
+
+    output: JsonValue = None
+    error: ErrorDetail | None = None
+    traceback: str = ""
+
+
+def run_attempt(
+    program: Program,
+    step: Step,
+    outcomes: Mapping[str, Outcome],
+    actions: ActionRegistry,
+    context: ActionContext,
+) -> AttemptResult:
+    """Resolve the inputs, call the action, and turn whatever it raises into an error.
+
+    Args:
+        program: the plan, compiled.
+        step: the action.
+        outcomes: of all in ``step.sources``.
+        actions: where the step's definition is looked up.
+        context: for a function that asks for it.
+    """
+    try:
+        seen = rules.see_through(program, step.sources, outcomes)
+        inputs = {name: resolve_value(value, seen) for name, value in step.inputs.items()}
+        return AttemptResult(actions.get(step.definition).run(inputs, context))
+    except Exception as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
+        return failed(error, step)
+
+
+def failed(error: BaseException, step: Step) -> AttemptResult:
+    """The result of an attempt that raised."""
+    return AttemptResult(error=describe_error(error, step.timeout), traceback=format_traceback(error))

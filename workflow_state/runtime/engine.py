@@ -1,0 +1,213 @@
+"""The engine: what each message does. The tasks are thin around it; every step is safe to repeat."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+
+from workflow_state import rules
+from workflow_state.compiler import compile_plan
+from workflow_state.models import ErrorDetail, ExecutionPlan, ExecutionState
+from workflow_state.program import SCHEMA_VERSION, Program
+from workflow_state.runtime import canvas
+from workflow_state.runtime.leases import LeaseKeeper
+from workflow_state.runtime.programs import ProgramCache
+from workflow_state.settings import Settings
+from workflow_state.store.records import Head, Settled
+from workflow_state.store.redis import Store
+from workflow_state.store.results import ActionResults
+from workflow_state.store.state import read_state
+from workflow_state.telemetry import get_logger
+
+
+class Engine:
+    """Drives executions for one Celery app.
+
+    Raises:
+        BackendNotSupportedError: the app's result backend is not Redis-compatible.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.settings = Settings.of(app)
+        self.store = Store(ActionResults(app), self.settings.prefix)
+        self.leases = LeaseKeeper(self.store, self.settings.lease_ms)
+        self.programs = ProgramCache(self.store, self.settings.programs_cached)
+        self.log = get_logger()
+
+    def accept(self, plan: ExecutionPlan, execution_id: str, caller: Mapping[str, Any]) -> bool:
+        """Store an execution, once. ``caller``: what to carry on with when it has ended."""
+        program = compile_plan(plan)
+        fields: dict[str, str | int] = {
+            "schema": SCHEMA_VERSION,
+            "plan_id": plan.id,
+            "plan_name": plan.title,
+            "total": len(plan.actions),
+            "caller": json.dumps(caller),
+        }
+        text = plan.model_dump_json(by_alias=True, exclude_unset=True)
+        return self.store.create(execution_id, text, program.to_json(), fields, self.settings.lease_ms)
+
+    def advance(self, execution_id: str, head: Head | None = None) -> None:
+        """Open the next level if nothing of the current one is open, and publish it; at the end, finish.
+
+        Whoever ends the last action of a level calls this, and so does anyone who doubts that it was
+        done: the store lets it happen once.
+        """
+        program = self.programs.get(execution_id)
+        while program is not None:
+            head = head or self.store.head(execution_id)
+            if head is None or not head.active or head.open > 0:
+                return
+            level = head.cursor + 1
+            if level == len(program.levels) or head.halted:
+                self.publish_finish(execution_id)
+                return
+            ready, settled, halted = self._decide_level(execution_id, program, level, head)
+            parts = -(-len(program.levels[level]) // self.settings.part_size) if ready else 0
+            opened = self.store.advance(
+                execution_id, level, len(ready), parts, settled, halted, uuid.uuid4().hex, self.settings.lease_ms
+            )
+            if not opened:
+                return
+            if ready:
+                self._publish_level(execution_id, program, level, parts, ready)
+                return
+            head = None
+
+    def publish_part(self, execution_id: str, level: int, part: int) -> None:
+        """Publish those actions of one part of a level that have not begun; again, if need be."""
+        program = self.programs.get(execution_id)
+        head = self.store.head(execution_id)
+        if program is None or head is None or not head.active or head.cursor != level:
+            return
+        size = self.settings.part_size
+        ids = program.levels[level][part * size : (part + 1) * size]
+        records = self.store.records(execution_id, ids)
+        self._publish(execution_id, program, level, part, [i for i in ids if records[i].status == "pending"])
+
+    def publish_finish(self, execution_id: str) -> None:
+        """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""
+        (caller,) = self.store.fields(execution_id, "caller")
+        options = json.loads(caller or "{}")
+        finish = self.app.tasks["workflow_state.finish"]
+        finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
+
+    def complete(self, execution_id: str, owner: str) -> ExecutionState | None:
+        """End the execution: settle what never ran, check the expected outcome, and give the final state.
+
+        None when there is nothing to end: it is unknown, still has open actions, another delivery is at
+        it, or it was closed before. ``owner`` is unique to the delivery.
+        """
+        program = self.programs.get(execution_id)
+        head = self.store.head(execution_id)
+        if program is None or head is None or head.open > 0:
+            return None
+        claim = self.store.claim_end(execution_id, owner, self.settings.lease_ms)
+        if claim == "closed":
+            # Closing may have been cut off half way; it is safe to repeat.
+            self.close(execution_id)
+        if claim != "claimed":
+            return None
+        if head.active:
+            if head.halted:
+                self._settle_unstarted(execution_id, program, head.halted)
+            error = self._final_error(execution_id, program, head)
+            status = "failed" if error else "completed"
+            self.store.finalize(execution_id, status, error, self.settings.lease_ms)
+        return read_state(self.store, execution_id)
+
+    def close(self, execution_id: str) -> None:
+        """The execution's result is stored and its caller carried on: give all of its keys their TTL."""
+        program = self.programs.get(execution_id)
+        if program is not None:
+            self.store.close(execution_id, list(program.steps), self.store.results.expires)
+
+    def skip_unstarted(self, execution_id: str, action_id: str, halted: str) -> Head | None:
+        """End an action whose message arrived after the execution halted."""
+        settled = [self._skip(execution_id, action_id, rules.not_started(halted))]
+        return self.store.settle(execution_id, settled, were_open=True, look_after_ms=self.settings.lease_ms)
+
+    def _decide_level(
+        self, execution_id: str, program: Program, level: int, head: Head
+    ) -> tuple[Sequence[str], list[Settled], str]:
+        """Which actions of a level run, which end by decision, and which of these halts the execution."""
+        ids = program.levels[level]
+        if head.all_well and program.plain_levels[level]:
+            return ids, [], ""
+        seen = rules.looked_at(program, ids)
+        outcomes = self.store.outcomes(execution_id, seen, with_outputs=not program.plain_levels[level])
+        decided = rules.decide_level(program, ids, outcomes)
+        settled = [
+            self._skip(execution_id, name, decision.reason)
+            if decision.error is None
+            else self._fail(execution_id, name, decision.error)
+            for name, decision in decided.ended
+        ]
+        return decided.run, settled, decided.halted
+
+    def _publish_level(self, execution_id: str, program: Program, level: int, parts: int, ready: Sequence[str]) -> None:
+        """Publish a level; a wide one in parts, all but the first by whichever workers are free."""
+        advance = self.app.tasks["workflow_state.advance"]
+        others = [
+            advance.signature((execution_id, level, part), options={"root_id": execution_id})
+            for part in range(1, parts)
+        ]
+        if others:
+            canvas.publish(self.app, others)
+            first = set(program.levels[level][: self.settings.part_size])
+            ready = [name for name in ready if name in first]
+        self._publish(execution_id, program, level, 0, ready)
+
+    def _publish(self, execution_id: str, program: Program, level: int, part: int, ids: Sequence[str]) -> None:
+        canvas.publish(self.app, canvas.level_group(self.app, program, execution_id, ids).tasks)
+        self.store.published(execution_id, level, part, self.settings.lease_ms)
+
+    def _settle_unstarted(self, execution_id: str, program: Program, halted: str) -> None:
+        records = self.store.records(execution_id, list(program.steps))
+        settled = [
+            self._skip(execution_id, name, rules.not_started(halted))
+            for name, record in records.items()
+            if record.status == "pending"
+        ]
+        self.store.settle(execution_id, settled, were_open=False, look_after_ms=self.settings.lease_ms)
+
+    def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:
+        if head.halted:
+            outcomes = self.store.outcomes(execution_id, [head.halted], with_outputs=False)
+            return rules.final_error(head.halted, outcomes, [])
+        if program.expected_outcome is None:
+            return None
+        outcomes = self.store.outcomes(execution_id, rules.outcome_sources(program), with_outputs=True)
+        return rules.final_error("", outcomes, rules.outcome_problems(program, outcomes))
+
+    def _skip(self, execution_id: str, action_id: str, reason: str) -> Settled:
+        payload = self.store.results.skipped(execution_id, action_id, reason)
+        return Settled(action_id, "skipped", payload, reason=reason)
+
+    def _fail(self, execution_id: str, action_id: str, error: ErrorDetail) -> Settled:
+        payload = self.store.results.failure(execution_id, action_id, error)
+        return Settled(action_id, "failed", payload, error=error.model_dump_json())
+
+
+_engines: WeakKeyDictionary[Celery, Engine] = WeakKeyDictionary()
+
+
+def engine_of(app: Celery) -> Engine:
+    """The engine of an app, made once per process."""
+    found = _engines.get(app)
+    if found is None:
+        found = _engines[app] = Engine(app)
+    return found
+
+
+def new_owner(hostname: str | None) -> str:
+    """A name for one delivery: worker and process, for people, and a part that makes it unique."""
+    return f"{hostname or socket.gethostname()}:{os.getpid()}/{uuid.uuid4().hex}"

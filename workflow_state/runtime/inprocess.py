@@ -1,0 +1,168 @@
+"""Run a plan in this process, with no broker and no worker: same rules, same state, no waiting.
+
+Messages are a queue ordered by time, and time is a clock that jumps over waits, so a retry after an
+hour takes none. One action runs at a time, first come first served, as on a worker with one process.
+What this cannot show is what only processes have: timeouts are not enforced, nothing dies.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from workflow_state import rules
+from workflow_state.actions import ActionContext, ActionRegistry
+from workflow_state.models import ErrorDetail, ExecutionState
+from workflow_state.program import Program, Step
+from workflow_state.references import MISSING, Outcome
+from workflow_state.runtime.attempt import AttemptResult, run_attempt
+from workflow_state.store.keys import action_task_id
+from workflow_state.store.records import Record, Snapshot
+from workflow_state.store.redis import outcome_of
+from workflow_state.store.state import build_state
+from workflow_state.telemetry import get_logger
+
+
+class InProcessRun:
+    """One execution of a program.
+
+    Args:
+        program: the plan, compiled.
+        execution_id: of the run.
+        actions: where definitions are looked up.
+        now: milliseconds since the epoch; waits are added to it.
+        jitter: a number from 0 to 1 for each retry delay.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        execution_id: str,
+        actions: ActionRegistry,
+        now: Callable[[], int] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._program = program
+        self._id = execution_id
+        self._actions = actions
+        self._now = now or (lambda: time.time_ns() // 1_000_000)
+        self._jitter = jitter
+        self._waited = 0
+        self._records: dict[str, Record] = {}
+        self._attempts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._outputs: dict[str, Any] = {}
+        self._halted = ""
+        self._log = get_logger(execution_id=execution_id, plan_id=program.plan_id)
+
+    def run(self) -> ExecutionState:
+        """Run to the end and give the final state; a failed plan raises nothing."""
+        started = self._clock()
+        for level in self._program.levels:
+            decided = rules.decide_level(self._program, level, self._outcomes(rules.looked_at(self._program, level)))
+            for name, decision in decided.ended:
+                self._settle(name, decision.reason, decision.error)
+            self._halted = self._halted or decided.halted
+            if not self._halted:
+                self._run_level(decided.run)
+            if self._halted:
+                break
+        for name in self._program.steps:
+            if name not in self._records:
+                self._settle(name, rules.not_started(self._halted), None)
+        return self._final_state(started)
+
+    def _run_level(self, ids: Sequence[str]) -> None:
+        order = itertools.count()
+        queue = [(self._clock(), next(order), name, 1) for name in ids]
+        while queue:
+            due, _, name, attempt = heapq.heappop(queue)
+            self._waited += max(0, due - self._clock())
+            if self._halted and attempt == 1:
+                self._settle(name, rules.not_started(self._halted), None)
+                continue
+            delay = self._attempt(self._program.steps[name], attempt)
+            if delay is not None:
+                heapq.heappush(queue, (self._clock() + delay, next(order), name, attempt + 1))
+
+    def _attempt(self, step: Step, attempt: int) -> int | None:
+        """Run one attempt; milliseconds until the next, or None when the action has ended."""
+        begun = self._clock()
+        record = self._records.get(step.id, Record(started_at=begun))
+        record = self._records[step.id] = replace(
+            record, status="running", attempt=attempt, attempt_at=begun, worker="in-process"
+        )
+        context = ActionContext(
+            execution_id=self._id,
+            plan_id=self._program.plan_id,
+            action_id=step.id,
+            attempt=attempt,
+            idempotency_key=action_task_id(self._id, step.id),
+            logger=self._log.bind(action_id=step.id, attempt=attempt),
+            cancel_check=lambda: False,
+        )
+        result = run_attempt(self._program, step, self._outcomes(step.sources), self._actions, context)
+        return self._record(step, record, result)
+
+    def _record(self, step: Step, record: Record, result: AttemptResult) -> int | None:
+        ended = self._clock()
+        if result.error is None:
+            self._outputs[step.id] = result.output
+            self._records[step.id] = replace(record, status="completed", ended_at=ended)
+            return None
+        self._attempts[step.id].append(
+            {
+                "number": record.attempt,
+                "started_at": record.attempt_at,
+                "ended_at": ended,
+                "worker": record.worker,
+                "outcome": "failed",
+                "error": result.error.model_dump(mode="json"),
+                "traceback": result.traceback,
+            }
+        )
+        record = replace(record, error=result.error.model_dump_json())
+        delay = rules.retry_delay(step, record.attempt, 0, result.error, self._jitter())
+        if delay is not None:
+            self._records[step.id] = replace(record, phase="retry")
+            return delay
+        if step.fallback is not None:
+            self._outputs[step.id] = step.fallback[0]
+            self._records[step.id] = replace(record, status="completed", ended_at=ended)
+            return None
+        self._records[step.id] = replace(record, status="failed", ended_at=ended)
+        if step.on_failure == "halt":
+            self._halted = self._halted or step.id
+        return None
+
+    def _settle(self, name: str, reason: str, error: ErrorDetail | None) -> None:
+        status = "skipped" if error is None else "failed"
+        text = None if error is None else error.model_dump_json()
+        self._records[name] = Record(status=status, ended_at=self._clock(), reason=reason, error=text)
+
+    def _outcomes(self, ids: Sequence[str]) -> dict[str, Outcome]:
+        return {name: outcome_of(self._records.get(name, Record()), self._outputs.get(name, MISSING)) for name in ids}
+
+    def _final_state(self, started: int) -> ExecutionState:
+        outcomes = self._outcomes([*rules.outcome_sources(self._program), *([self._halted] if self._halted else [])])
+        unmet = [] if self._halted else rules.outcome_problems(self._program, outcomes)
+        error = rules.final_error(self._halted, outcomes, unmet)
+        fields = {
+            "status": "failed" if error else "completed",
+            "started_at": str(started),
+            "completed_at": str(self._clock()),
+            "version": str(len(self._records)),
+        }
+        if error is not None:
+            fields["error"] = json.dumps(error.model_dump(mode="json"))
+        snapshot = Snapshot(fields, b"", b"", self._records, self._attempts)
+        return build_state(self._id, self._program, snapshot, self._outputs)
+
+    def _clock(self) -> int:
+        return self._now() + self._waited

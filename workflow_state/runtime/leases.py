@@ -1,0 +1,77 @@
+"""Heartbeats: one thread per worker process renews the leases of the actions that it runs.
+
+An action that runs for hours keeps its lease as long as its process lives; when the process dies, so
+do the heartbeats, and the lease ends by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import RedisError
+
+from workflow_state.store.redis import Store
+from workflow_state.telemetry import get_logger
+
+# Of the module: the lock of an instance may have been held when its process was forked.
+_STARTING = threading.Lock()
+
+
+class LeaseKeeper:
+    """Renews leases every third of their length. ``lease_ms``: milliseconds."""
+
+    def __init__(self, store: Store, lease_ms: int) -> None:
+        self._store = store
+        self._lease_ms = lease_ms
+        self._held: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._log = get_logger()
+
+    @contextmanager
+    def hold(self, execution_id: str, action_id: str, token: int) -> Iterator[None]:
+        """Keep a lease alive while the body runs."""
+        if self._pid != os.getpid():
+            with _STARTING:
+                if self._pid != os.getpid():
+                    self._start_thread()
+        key = (execution_id, action_id)
+        with self._lock:
+            self._held[key] = token
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._held.get(key) == token:
+                    del self._held[key]
+
+    def beat(self) -> None:
+        """Renew every held lease now."""
+        with self._lock:
+            held = dict(self._held)
+        by_execution: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for (execution_id, action_id), token in held.items():
+            by_execution[execution_id].append((action_id, token))
+        for execution_id, leases in by_execution.items():
+            for action_id in self._store.renew(execution_id, leases, self._lease_ms):
+                self._log.warning("lease lost", execution_id=execution_id, action_id=action_id)
+
+    def _start_thread(self) -> None:
+        # After a fork the child has no thread and may have inherited a lock that is held.
+        self._lock = threading.Lock()
+        self._held = {}
+        self._pid = os.getpid()
+        threading.Thread(target=self._run, name="workflow-state-leases", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._lease_ms / 3000):
+            try:
+                self.beat()
+            except RedisError as error:
+                # The next beat tries again; a lease outlives two that failed.
+                self._log.warning("leases not renewed", error=repr(error))

@@ -1,0 +1,40 @@
+"""Compiled programs that a worker process keeps: read once, bounded, least recently used goes first."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from workflow_state.program import Program
+from workflow_state.store.redis import Store
+
+
+class ProgramCache:
+    """``limit`` is counted in actions, since that is what a program's size grows with."""
+
+    def __init__(self, store: Store, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._size = 0
+        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, execution_id: str) -> Program | None:
+        """The program of an execution; None when it is unknown."""
+        with self._lock:
+            found = self._programs.get(execution_id)
+            if found is not None:
+                self._programs.move_to_end(execution_id)
+                return found
+        text = self._store.program(execution_id)
+        if text is None:
+            return None
+        program = Program.from_json(text)
+        with self._lock:
+            if execution_id not in self._programs:
+                self._size += len(program.steps)
+            self._programs[execution_id] = program
+            while self._size > self._limit and len(self._programs) > 1:
+                _, dropped = self._programs.popitem(last=False)
+                self._size -= len(dropped.steps)
+        return program

@@ -1,0 +1,286 @@
+"""The four Celery tasks. They are ``shared_task``: they belong to whatever app is in use.
+
+========================  ==================================================================
+``execute_plan(plan)``    accept a plan and start it; its task id is the execution id
+``execute_action``        one attempt of one action
+``advance``               open the next level, or publish a part of a wide one
+``finish``                end the execution, as the very task that ``execute_plan`` was
+========================  ==================================================================
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Task, shared_task
+from celery.exceptions import Ignore, Reject, TimeLimitExceeded
+from celery.result import AsyncResult, EagerResult
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from workflow_state.actions import registry
+from workflow_state.compiler import compile_plan
+from workflow_state.errors import (
+    ActionFailedError,
+    NewerSchemaError,
+    PlanExecutionError,
+    PlanProblem,
+    PlanValidationError,
+)
+from workflow_state.models import ExecutionPlan, ExecutionState
+from workflow_state.runtime.engine import engine_of, new_owner
+from workflow_state.runtime.inprocess import InProcessRun
+from workflow_state.runtime.runner import Delivery
+from workflow_state.store.keys import is_execution_id
+from workflow_state.validation import prepare_plan
+
+#: Seconds until a worker looks again at work that a newer version must do.
+NEWER_SCHEMA_DELAY = 10
+#: What the caller may have hung on ``execute_plan``; the finishing task takes it over.
+_CARRIED = (
+    "root_id",
+    "parent_id",
+    "group_id",
+    "group_index",
+    "chord",
+    "chain",
+    "link",
+    "link_error",
+    "reply_to",
+    "priority",
+    "queue",
+    "exchange",
+    "routing_key",
+    "ignore_result",
+    "headers",
+    "shadow",
+)
+
+
+class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
+    """The result of ``execute_plan``: ``get()`` gives the final :class:`ExecutionState`.
+
+    A plain ``AsyncResult`` of the same id gives the state's JSON dict, as it is stored.
+    """
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait for the final state; arguments as those of ``AsyncResult.get``.
+
+        Raises:
+            PlanExecutionError: the plan failed or was cancelled; it names the failed actions.
+        """
+        found = super().get(*args, **kwargs)
+        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+
+
+class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
+    """As :class:`PlanResult`, for ``task_always_eager``."""
+
+    @classmethod
+    def of(cls, result: EagerResult) -> EagerPlanResult:
+        """The same result, typed."""
+        return cls(result.id, result.result, result.state, result.traceback, name=result.name)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """The final state; raises as ``PlanResult.get``."""
+        found = super().get(*args, **kwargs)
+        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+
+
+class EngineTask(Task):  # type: ignore[misc] # Celery has no types
+    """Base of the engine's tasks: a lost server is no failure of theirs, the message comes again."""
+
+    abstract = True
+    max_retries = None
+    acks_late = True
+    reject_on_worker_lost = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.request.called_directly:
+            return super().__call__(*args, **kwargs)
+        try:
+            return self.run(*args, **kwargs)
+        except (OperationalError, RedisConnectionError, RedisTimeoutError) as error:
+            raise Reject(error, requeue=True) from error
+        except NewerSchemaError as error:
+            raise self.retry(countdown=NEWER_SCHEMA_DELAY, exc=error) from None
+
+
+class PlanTask(EngineTask):
+    """``execute_plan``: plans are validated where they are sent, and travel as JSON text."""
+
+    abstract = True
+
+    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
+        """As ``Task.signature``; raises ``PlanValidationError`` here rather than in a worker."""
+        return super().signature(_plan_as_text(args), *starargs, **starkwargs)
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """As ``Task.apply_async``.
+
+        Raises:
+            PlanValidationError: before anything is sent.
+            kombu.exceptions.OperationalError: the broker cannot be reached.
+        """
+        args = _plan_as_text(args)
+        if kwargs and "plan" in kwargs:
+            kwargs = {**kwargs, "plan": _plan_as_text((kwargs["plan"],))[0]}
+        # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
+        if args and isinstance(args[0], ValidPlanText):
+            options.setdefault("shadow", args[0].plan_title)
+            options.setdefault("argsrepr", f"(<plan {args[0].plan_title!r}>,)")
+        options.setdefault("kwargsrepr", "{}")
+        if options.get("task_id"):
+            _check_id(options["task_id"])
+        result = super().apply_async(args, kwargs, **options)
+        return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
+
+    def AsyncResult(self, task_id: str, **kwargs: Any) -> PlanResult:
+        """The result of an execution, by its id."""
+        return PlanResult(task_id, backend=self.backend, task_name=self.name, app=self.app, **kwargs)
+
+
+def _plan_as_text(args: Any) -> Any:
+    """The arguments with a plan among them as JSON text; a partial signature has none yet."""
+    if not args:
+        return args
+    plan, *rest = args
+    if isinstance(plan, ValidPlanText):
+        return args
+    return (ValidPlanText.of(prepare_plan(plan)), *rest)
+
+
+class ValidPlanText(str):
+    """JSON text of a plan that this process has validated."""
+
+    plan_title: str
+
+    @classmethod
+    def of(cls, plan: ExecutionPlan) -> ValidPlanText:
+        """The text of a plan, with the name to show for it."""
+        text = cls(plan.model_dump_json(by_alias=True, exclude_unset=True))
+        text.plan_title = plan.title
+        return text
+
+
+@shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan")
+def execute_plan(self: Any, plan: Any) -> Any:
+    """Run a plan; the id of the returned result is the execution id.
+
+    Args:
+        plan: an :class:`ExecutionPlan`, a dict, or JSON text; camelCase and snake_case are read alike.
+
+    Returns:
+        The final state, once the plan has ended (``.get()``), as :class:`ExecutionState`.
+
+    Raises:
+        PlanValidationError: in the caller, with every problem of the plan.
+        PlanExecutionError: from ``.get()``, when the plan failed.
+    """
+    request = self.request
+    prepared: ExecutionPlan = prepare_plan(plan)
+    if request.called_directly or request.is_eager:
+        return _run_here(prepared, request.id or str(uuid.uuid4()))
+    engine = engine_of(self.app)
+    _check_id(request.id)
+    engine.accept(prepared, request.id, _carried(self))
+    engine.advance(request.id)
+    raise Ignore("accepted: the task ends when the plan does")
+
+
+# The engine stores the result itself, with the record; a failed action is no bug of the worker's to log.
+_ACTION_OPTIONS = {"ignore_result": True, "typing": False, "throws": (ActionFailedError,)}
+
+
+class ActionTask(EngineTask):
+    """``execute_action``: an attempt that the hard time limit ended is recorded by the main process."""
+
+    abstract = True
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called by Celery; only a passed hard limit is news here, other failures are recorded already."""
+        if isinstance(exc, TimeLimitExceeded):
+            Delivery(engine_of(self.app), self, *args).timed_out()
+
+
+@shared_task(bind=True, base=ActionTask, name="workflow_state.execute_action", **_ACTION_OPTIONS)
+def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 1) -> None:
+    """Run one attempt of an action; its result goes to the backend together with its record."""
+    Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
+
+
+@shared_task(bind=True, base=EngineTask, name="workflow_state.advance", ignore_result=True)
+def advance(self: Any, execution_id: str, level: int | None = None, part: int | None = None) -> None:
+    """Open the next level if its time has come; with ``level`` and ``part``, publish that part of it."""
+    engine = engine_of(self.app)
+    if level is None or part is None:
+        engine.advance(execution_id)
+    else:
+        engine.publish_part(execution_id, level, part)
+
+
+class FinishTask(EngineTask):
+    """``finish``: closes the execution after Celery has stored its result and called what follows."""
+
+    abstract = True
+    #: The state holds outputs, which are not for the worker's log.
+    resultrepr_maxsize = 16
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Give the records their TTL; a worker that dies before this leaves a deadline to the sweeper."""
+        if status in ("SUCCESS", "FAILURE"):
+            engine_of(self.app).close(args[0])
+
+
+@shared_task(bind=True, base=FinishTask, name="workflow_state.finish", throws=(PlanExecutionError,))
+def finish(self: Any, execution_id: str) -> dict[str, Any]:
+    """End an execution. It runs under the execution's own task id, with the links, chain and chord of
+    ``execute_plan``, so Celery itself stores the result and carries on.
+
+    Raises:
+        PlanExecutionError: the plan failed or was cancelled.
+    """
+    state = engine_of(self.app).complete(execution_id, new_owner(self.request.hostname))
+    if state is None:
+        raise Ignore("nothing to finish")
+    if state.status != "completed":
+        raise execution_error(state)
+    return state.to_json_dict()
+
+
+def _run_here(plan: ExecutionPlan, execution_id: str) -> dict[str, Any]:
+    """With ``task_always_eager``, or called as a function: run the plan in this process."""
+    state = InProcessRun(compile_plan(plan), execution_id, registry).run()
+    if state.status != "completed":
+        raise execution_error(state)
+    return state.to_json_dict()
+
+
+def execution_error(state: ExecutionState) -> PlanExecutionError:
+    """What the result of a plan that did not complete raises."""
+    failed = {
+        name: action.error.message if action.error else action.status.value
+        for name, action in state.action_states.items()
+        if action.status == "failed"
+    }
+    cause = state.error.message if state.error else f"{len(failed)} actions failed"
+    return PlanExecutionError(
+        f"Plan {state.plan_id!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
+    )
+
+
+def _check_id(execution_id: str) -> None:
+    if not is_execution_id(execution_id):
+        message = f"The task id {execution_id!r} cannot be an execution id"
+        hint = "use at most 200 letters, digits and . _ : -"
+        raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
+
+
+def _carried(task: Any) -> Mapping[str, Any]:
+    """What the finishing message must carry on: Celery's own description of this request, less its timing."""
+    signature = task.signature_from_request(args=())
+    options = {name: signature.options.get(name) for name in _CARRIED}
+    return {name: value for name, value in options.items() if value not in (None, [], {})}

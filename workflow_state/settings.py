@@ -1,0 +1,44 @@
+"""The library's own settings, read from ``app.conf.workflow_state`` (a dict); all have safe defaults."""
+
+from __future__ import annotations
+
+from celery import Celery
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """
+    Attributes:
+        prefix: of every key in Redis.
+        lease: seconds after which an action whose worker went silent is started again. Leases are
+            renewed every third of it, so it bounds the recovery time, never an action's length.
+        sweep_interval: seconds between two looks of a worker's sweeper at passed deadlines.
+        max_lost: how many workers an action may take down before it fails with ``worker_lost``.
+        part_size: actions published by one worker in one go; wider levels are split.
+        programs_cached: compiled programs that a worker process keeps, counted in actions.
+        long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix: str = Field(default="workflow-state", pattern=r"^[A-Za-z0-9_.:\-]{1,100}$")
+    lease: float = Field(default=30.0, gt=0)
+    sweep_interval: float = Field(default=2.0, gt=0)
+    max_lost: int = Field(default=3, ge=1)
+    part_size: int = Field(default=1000, ge=1)
+    programs_cached: int = Field(default=200_000, ge=0)
+    long_delay: float = Field(default=60.0, gt=0)
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return int(self.lease * 1000)
+
+    @classmethod
+    def of(cls, app: Celery) -> Settings:
+        """The settings of an app.
+
+        Raises:
+            pydantic.ValidationError: unknown names or values out of range.
+        """
+        return cls.model_validate(app.conf.get("workflow_state") or {})

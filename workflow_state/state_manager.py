@@ -1,0 +1,89 @@
+"""The StateManager: what is available, running, done, and why, read from any process at any time."""
+
+from __future__ import annotations
+
+from celery import Celery, current_app
+
+from workflow_state import rules
+from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError
+from workflow_state.models import ActionResult, ExecutionState
+from workflow_state.program import Program
+from workflow_state.settings import Settings
+from workflow_state.store.redis import Store, outcome_of
+from workflow_state.store.results import ActionResults
+from workflow_state.store.state import action_state, read_state
+
+
+class StateManager:
+    """Reads the state of executions from the app's result backend.
+
+    Args:
+        app: the Celery app whose workers run the plans; the current app when None.
+
+    Raises:
+        BackendNotSupportedError: the app's result backend is not Redis-compatible.
+    """
+
+    def __init__(self, app: Celery | None = None) -> None:
+        app = app or current_app._get_current_object()
+        self._store = Store(ActionResults(app), Settings.of(app).prefix)
+
+    def get_full_state(self, execution_id: str) -> ExecutionState:
+        """Everything known of an execution, read at one moment.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown, or its records have expired.
+        """
+        return read_state(self._store, execution_id)
+
+    def get_action_result(self, execution_id: str, action_id: str) -> ActionResult | None:
+        """How an action ended: ``Success``, ``Failure`` or ``Skipped``; None while it has not.
+
+        Raises:
+            ExecutionNotFoundError: the execution is unknown.
+            ActionNotFoundError: its plan has no such action.
+        """
+        self._step_of(execution_id, action_id)
+        record = self._store.records(execution_id, [action_id])[action_id]
+        outputs = self._store.outputs(execution_id, [action_id]) if record.status == "completed" else {}
+        return action_state(action_id, record, [], outputs).result
+
+    def get_available_actions(self, execution_id: str) -> list[str]:
+        """Ids of the pending actions that may start now by the rules, conditions included, in plan order.
+
+        With workers driving the execution, a level at a time, these are about to start or wait for
+        their level.
+
+        Raises:
+            ExecutionNotFoundError: the execution is unknown.
+        """
+        snapshot = self._store.snapshot(execution_id)
+        if snapshot.fields["status"] not in ("initializing", "running", "paused_for_confirmation"):
+            return []
+        if snapshot.fields.get("halted"):
+            return []
+        program = Program.from_json(snapshot.program)
+        ended = {name: record for name, record in snapshot.actions.items() if record.status != "running"}
+        open_steps = [
+            step
+            for name, step in program.steps.items()
+            if name not in snapshot.actions and all(before in ended for before in step.needs)
+        ]
+        read = {source for step in open_steps for source in step.sources if step.condition}
+        completed = [name for name in read if name in ended and ended[name].status == "completed"]
+        outputs = self._store.outputs(execution_id, completed)
+        outcomes = {name: outcome_of(record, outputs.get(name)) for name, record in ended.items()}
+        return [step.id for step in open_steps if rules.decide(program, step, outcomes).kind == "run"]
+
+    def _step_of(self, execution_id: str, action_id: str) -> None:
+        text = self._store.program(execution_id)
+        if text is None:
+            raise ExecutionNotFoundError(execution_id)
+        steps = Program.from_json(text).steps
+        if action_id not in steps:
+            raise ActionNotFoundError(execution_id, action_id, steps)
+
+
+def create_state_manager(app: Celery | None = None) -> StateManager:
+    """A :class:`StateManager`, under the original's name for making one."""
+    return StateManager(app)

@@ -1,0 +1,1 @@
+"""The records of executions in Redis, and the scripts that change them. See :mod:`.keys` for the layout."""

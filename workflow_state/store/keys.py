@@ -1,0 +1,95 @@
+"""Every key name, and what is stored under it. No other module spells a key.
+
+========================  =======  ==========================================================
+``<p>:{E}:execution``     hash     status, cursor, open, counters, timestamps, halted, caller
+``<p>:{E}:plan``          string   the plan, JSON
+``<p>:{E}:program``       string   the compiled program, JSON
+``<p>:{E}:actions``       hash     action id → record, JSON (absent: pending)
+``<p>:{E}:attempts``      hash     ``<n>:<action id>`` → one failed or lost attempt, JSON
+``<p>:{E}:parts``         set      parts of the current level that are not known to be published
+``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
+``<p>:executions``        zset     E → time of acceptance, ms
+========================  =======  ==========================================================
+
+Results of actions are not here: they are in Celery's own result backend, under its own keys. Keys of
+one execution share the hash tag ``{E}``. They have no TTL while the execution runs, and get one when
+it has ended.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+
+_EXECUTION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,200}")
+_SEPARATOR = "|"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix."""
+
+    prefix: str = "workflow-state"
+
+    def execution(self, execution_id: str) -> str:
+        return self._of(execution_id, "execution")
+
+    def plan(self, execution_id: str) -> str:
+        return self._of(execution_id, "plan")
+
+    def program(self, execution_id: str) -> str:
+        return self._of(execution_id, "program")
+
+    def actions(self, execution_id: str) -> str:
+        return self._of(execution_id, "actions")
+
+    def attempts(self, execution_id: str) -> str:
+        return self._of(execution_id, "attempts")
+
+    def parts(self, execution_id: str) -> str:
+        return self._of(execution_id, "parts")
+
+    @property
+    def deadlines(self) -> str:
+        return f"{self.prefix}:deadlines"
+
+    @property
+    def executions(self) -> str:
+        return f"{self.prefix}:executions"
+
+    def all_of(self, execution_id: str) -> list[str]:
+        """Every key that belongs to one execution alone."""
+        names = ("execution", "plan", "program", "actions", "attempts", "parts")
+        return [self._of(execution_id, name) for name in names]
+
+    def _of(self, execution_id: str, name: str) -> str:
+        return f"{self.prefix}:{{{execution_id}}}:{name}"
+
+
+def is_execution_id(execution_id: object) -> bool:
+    """Whether a task id can be an execution id: it must not reach another execution's keys."""
+    return isinstance(execution_id, str) and _EXECUTION_ID.fullmatch(execution_id) is not None
+
+
+def action_task_id(execution_id: str, action_id: str) -> str:
+    """The Celery task id of an action: ``uuid5(E, action_id)``, so ``AsyncResult`` finds its result.
+
+    An execution id that is no UUID (a ``task_id=`` of the caller's own) is hashed into one first.
+    """
+    try:
+        namespace = uuid.UUID(execution_id)
+    except ValueError:
+        namespace = uuid.uuid5(uuid.NAMESPACE_OID, execution_id)
+    return str(uuid.uuid5(namespace, action_id))
+
+
+def deadline_member(execution_id: str, action_id: str = "") -> str:
+    """The member of the deadlines set for an action, or for the execution itself."""
+    return f"{execution_id}{_SEPARATOR}{action_id}"
+
+
+def split_member(member: str) -> tuple[str, str]:
+    """``(execution id, action id)`` of a member; the action id is "" for the execution itself."""
+    execution_id, _, action_id = member.partition(_SEPARATOR)
+    return execution_id, action_id

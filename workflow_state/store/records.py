@@ -1,0 +1,132 @@
+"""What the store's scripts give back, as typed values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflow_state.errors import WorkflowStateError
+
+
+class StoreError(WorkflowStateError):
+    """The store answered something that this version does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where an execution stands. ``open``: actions of the current level that have not ended."""
+
+    status: str
+    cursor: int
+    open: int
+    halted: str
+    failed: int
+    skipped: int
+
+    @property
+    def active(self) -> bool:
+        """Whether the engine may still move it."""
+        return self.status in ("running", "paused_for_confirmation")
+
+    @property
+    def all_well(self) -> bool:
+        """Nothing failed or was skipped so far: every ended action is completed."""
+        return self.failed == 0 and self.skipped == 0
+
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Head:
+        status, cursor, open_, halted, failed, skipped = reply
+        return cls(_text(status), int(cursor), int(open_), _text(halted), int(failed), int(skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One action's record. Times are milliseconds since the epoch, by the server's clock.
+
+    ``token`` is the fencing token of the last lease, ``lost`` how many attempts ended with their
+    worker, ``phase`` is ``retry`` between two attempts.
+    """
+
+    status: str = "pending"
+    attempt: int = 0
+    token: int = 0
+    lost: int = 0
+    phase: str | None = None
+    owner: str = ""
+    worker: str = ""
+    started_at: int | None = None
+    attempt_at: int | None = None
+    ended_at: int | None = None
+    lease: int | None = None
+    due: int | None = None
+    error: str | None = None
+    reason: str = ""
+
+    @classmethod
+    def read(cls, raw: bytes | str | None) -> Record:
+        """From the stored JSON; absent means pending."""
+        return cls(**json.loads(raw)) if raw else _PENDING
+
+
+_PENDING = Record()
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The answer to ``begin``: ``lease`` with what is needed to run, or why there is nothing to do."""
+
+    answer: str
+    attempt: int = 0
+    token: int = 0
+    lost: int = 0
+    records: Sequence[Record] = ()
+    results: Sequence[bytes | None] = ()
+    head: Head | None = None
+    halted: str = ""
+
+    @classmethod
+    def read(cls, reply: Sequence[Any]) -> Begun:
+        answer = _text(reply[0])
+        if answer == "lease":
+            records = [Record.read(raw) for raw in reply[4]]
+            return cls(answer, int(reply[1]), int(reply[2]), int(reply[3]), records, reply[5])
+        if answer == "done":
+            return cls(answer, head=Head.read(reply[1]))
+        if answer == "halted":
+            return cls(answer, halted=_text(reply[1]))
+        if answer in ("unknown", "ended", "owned", "early"):
+            return cls(answer)
+        raise StoreError(f"begin answered {answer!r}; is a newer version of workflow_state on the same server?")
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An action that a decision ends, with no message and no attempt: skipped, or failed by its condition."""
+
+    action_id: str
+    status: str
+    payload: bytes | str
+    reason: str = ""
+    error: str | None = None
+
+    def record(self) -> str:
+        """The record's JSON; the script adds the time."""
+        fields = {"status": self.status, "reason": self.reason}
+        return json.dumps(fields if self.error is None else {**fields, "error": self.error})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All records of one execution, read at one moment; ``fields`` is its hash as text."""
+
+    fields: dict[str, str]
+    plan: bytes
+    program: bytes
+    actions: dict[str, Record]
+    attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""

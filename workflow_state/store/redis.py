@@ -1,0 +1,304 @@
+"""The store: one method for each transition, each one script, so each is atomic and safe to repeat."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from workflow_state.errors import ExecutionNotFoundError
+from workflow_state.models import ErrorDetail
+from workflow_state.references import MISSING, Outcome
+from workflow_state.store.keys import Keys, deadline_member, split_member
+from workflow_state.store.records import Begun, Head, Record, Settled, Snapshot
+from workflow_state.store.results import ActionResults
+
+_SCRIPTS = files("workflow_state.store") / "scripts"
+#: How many result keys one command names at most: a script must not block the server for long.
+SLICE = 1000
+
+
+class Store:
+    """Records of executions on one Redis-compatible server.
+
+    Args:
+        results: where action results live; its client is used for everything.
+        prefix: of every key.
+        now: the clock in milliseconds, for tests; the server's own when None.
+    """
+
+    def __init__(self, results: ActionResults, prefix: str, now: Callable[[], int] | None = None) -> None:
+        self.results = results
+        self.keys = Keys(prefix)
+        self._now = now
+        prelude = (_SCRIPTS / "prelude.lua").read_text("utf-8")
+        client = results.client
+        self._scripts = {
+            path.name.removesuffix(".lua"): client.register_script(prelude + path.read_text("utf-8"))
+            for path in _SCRIPTS.iterdir()
+            if path.name.endswith(".lua") and path.name != "prelude.lua"
+        }
+
+    def create(
+        self,
+        execution_id: str,
+        plan: str,
+        program: str,
+        fields: Mapping[str, str | int],
+        look_after_ms: int | None,
+    ) -> bool:
+        """Accept an execution; False when it was there already. ``look_after_ms`` None: do not start it."""
+        keys = self.keys
+        args: list[Any] = [execution_id, plan, program, "" if look_after_ms is None else look_after_ms]
+        for name, value in fields.items():
+            args += [name, value]
+        reply = self._run(
+            "create",
+            [
+                keys.execution(execution_id),
+                keys.plan(execution_id),
+                keys.program(execution_id),
+                keys.deadlines,
+                keys.executions,
+            ],
+            args,
+        )
+        return bool(reply)
+
+    def begin(
+        self, execution_id: str, action_id: str, attempt: int, owner: str, lease_ms: int, sources: Sequence[str]
+    ) -> Begun:
+        """Take the lease of an action; see ``begin.lua`` for the answers."""
+        keys = [*self._action_keys(execution_id), *(self.results.key(execution_id, s) for s in sources)]
+        return Begun.read(self._run("begin", keys, [execution_id, action_id, attempt, owner, lease_ms, *sources]))
+
+    def finish(
+        self,
+        execution_id: str,
+        action_id: str,
+        token: int,
+        outcome: str,
+        *,
+        payload: bytes | str = "",
+        error: ErrorDetail | None = None,
+        traceback: str = "",
+        halts: bool = False,
+        delay_ms: int = 0,
+        look_after_ms: int,
+    ) -> tuple[str, Head | None]:
+        """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale."""
+        reply = self._run(
+            "finish",
+            [*self._action_keys(execution_id), self.results.key(execution_id, action_id)],
+            [
+                execution_id,
+                action_id,
+                token,
+                outcome,
+                error.model_dump_json() if error else "",
+                json.dumps(traceback) if traceback else "",
+                payload,
+                "1" if halts else "",
+                delay_ms,
+                look_after_ms,
+            ],
+        )
+        return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
+
+    def advance(
+        self,
+        execution_id: str,
+        level: int,
+        ready: int,
+        parts: int,
+        settled: Sequence[Settled],
+        halted: str,
+        opener: str,
+        look_after_ms: int,
+    ) -> bool:
+        """Open a level; False when another call opened it or the one before it has not ended.
+
+        ``opener`` is unique to the call, so that one whose answer was lost can be repeated.
+        """
+        keys = self.keys
+        names = [
+            keys.execution(execution_id),
+            keys.actions(execution_id),
+            keys.deadlines,
+            keys.parts(execution_id),
+        ]
+        names += [self.results.key(execution_id, s.action_id) for s in settled]
+        args = [execution_id, level, ready, parts, look_after_ms, halted, opener, *_rows(settled)]
+        return bool(self._run("advance", names, args))
+
+    def published(self, execution_id: str, level: int, part: int, look_after_ms: int) -> int:
+        """Note that a part of a level is published; how many are left."""
+        keys = self.keys
+        names = [keys.execution(execution_id), keys.deadlines, keys.parts(execution_id)]
+        return int(self._run("published", names, [execution_id, level, part, look_after_ms]))
+
+    def settle(
+        self, execution_id: str, settled: Sequence[Settled], *, were_open: bool, look_after_ms: int
+    ) -> Head | None:
+        """End actions that will never begin; those that have begun or ended are left alone."""
+        keys, head = self.keys, None
+        for start in range(0, len(settled), SLICE):
+            part = settled[start : start + SLICE]
+            names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
+            names += [self.results.key(execution_id, s.action_id) for s in part]
+            reply = self._run("settle", names, [execution_id, "1" if were_open else "", look_after_ms, *_rows(part)])
+            head = Head.read(reply) if reply else None
+        return head
+
+    def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> str:
+        """Claim the ending of an execution: ``claimed``, ``held``, ``closed`` or ``unknown``."""
+        reply: bytes = self._run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
+        return reply.decode()
+
+    def finalize(self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int) -> str | None:
+        """End the execution; the status it has now, None when it is unknown."""
+        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
+        reply = self._run("finalize", names, args)
+        return reply.decode() if reply else None
+
+    def renew(self, execution_id: str, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
+        """Renew leases given as (action id, token); the ids of those held no more."""
+        keys = self.keys
+        names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
+        flat = [item for lease in leases for item in lease]
+        return [name.decode() for name in self._run("renew", names, [execution_id, lease_ms, *flat])]
+
+    def due(self, limit: int, push_back_ms: int) -> list[tuple[str, str]]:
+        """Claim passed deadlines: (execution id, action id or "") of each."""
+        members = self._run("due", [self.keys.deadlines], [limit, push_back_ms])
+        return [split_member(member.decode()) for member in members]
+
+    def forget_deadline(self, execution_id: str, action_id: str = "") -> None:
+        """Drop a deadline that means nothing any more."""
+        self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
+
+    def postpone(self, execution_id: str, until_ms_from_now: int) -> None:
+        """Have the sweeper look at an execution again, but not sooner than given."""
+        seconds, micros = self.results.client.time()
+        now = self._now() if self._now else seconds * 1000 + micros // 1000
+        member = deadline_member(execution_id)
+        self.results.client.zadd(self.keys.deadlines, {member: now + until_ms_from_now}, xx=True)
+
+    def head(self, execution_id: str) -> Head | None:
+        """Where an execution stands; None when it is unknown."""
+        fields = ("status", "cursor", "open", "halted", "failed", "skipped")
+        reply = self.results.client.hmget(self.keys.execution(execution_id), *fields)
+        return Head.read(reply) if reply[0] else None
+
+    def fields(self, execution_id: str, *names: str) -> list[str]:
+        """Fields of the execution's hash as text, "" where one is absent.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        reply = self.results.client.hmget(self.keys.execution(execution_id), "status", *names)
+        if reply[0] is None:
+            raise ExecutionNotFoundError(execution_id)
+        return [value.decode() if value else "" for value in reply[1:]]
+
+    def program(self, execution_id: str) -> bytes | None:
+        """The compiled program's JSON; None when the execution is unknown."""
+        text: bytes | None = self.results.client.get(self.keys.program(execution_id))
+        return text
+
+    def parts_left(self, execution_id: str) -> list[int]:
+        """Parts of the current level that are not known to be published."""
+        return sorted(int(part) for part in self.results.client.smembers(self.keys.parts(execution_id)))
+
+    def records(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Record]:
+        """The records of some actions, by action id."""
+        found: dict[str, Record] = {}
+        key = self.keys.actions(execution_id)
+        for start in range(0, len(action_ids), SLICE):
+            part = action_ids[start : start + SLICE]
+            found |= zip(part, map(Record.read, self.results.client.hmget(key, part)), strict=True)
+        return found
+
+    def outputs(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Any]:
+        """The outputs of completed actions, by action id; those without a stored result are left out."""
+        found: dict[str, Any] = {}
+        for start in range(0, len(action_ids), SLICE):
+            part = action_ids[start : start + SLICE]
+            payloads = self.results.client.mget([self.results.key(execution_id, name) for name in part])
+            found |= {n: self.results.output(p) for n, p in zip(part, payloads, strict=True) if p is not None}
+        return found
+
+    def outcomes(self, execution_id: str, action_ids: Sequence[str], *, with_outputs: bool) -> dict[str, Outcome]:
+        """What the rules need to know of some actions."""
+        records = self.records(execution_id, action_ids)
+        completed = [name for name, record in records.items() if record.status == "completed"]
+        outputs = self.outputs(execution_id, completed) if with_outputs else {}
+        return {name: outcome_of(record, outputs.get(name, MISSING)) for name, record in records.items()}
+
+    def snapshot(self, execution_id: str) -> Snapshot:
+        """All records of an execution, read in one transaction.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        keys = self.keys
+        with self.results.client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(keys.execution(execution_id))
+            pipe.get(keys.plan(execution_id))
+            pipe.get(keys.program(execution_id))
+            pipe.hgetall(keys.actions(execution_id))
+            pipe.hgetall(keys.attempts(execution_id))
+            fields, plan, program, actions, attempts = pipe.execute()
+        if not fields or plan is None or program is None:
+            raise ExecutionNotFoundError(execution_id)
+        traced: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for name, entry in attempts.items():
+            traced[name.decode().partition(":")[2]].append(json.loads(entry))
+        return Snapshot(
+            {name.decode(): value.decode() for name, value in fields.items()},
+            plan,
+            program,
+            {name.decode(): Record.read(raw) for name, raw in actions.items()},
+            traced,
+        )
+
+    def close(self, execution_id: str, action_ids: Sequence[str], seconds: int) -> None:
+        """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it."""
+        client = self.results.client
+        client.hset(self.keys.execution(execution_id), "closed", 1)
+        if seconds:
+            names = [self.results.key(execution_id, name) for name in action_ids]
+            names += self.keys.all_of(execution_id)
+            for start in range(0, len(names), SLICE):
+                with client.pipeline(transaction=False) as pipe:
+                    for name in names[start : start + SLICE]:
+                        pipe.expire(name, seconds)
+                    pipe.execute()
+        client.zrem(self.keys.deadlines, deadline_member(execution_id))
+
+    def _action_keys(self, execution_id: str) -> list[str]:
+        keys = self.keys
+        return [
+            keys.execution(execution_id),
+            keys.actions(execution_id),
+            keys.deadlines,
+            keys.attempts(execution_id),
+        ]
+
+    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run a script; a lost connection is retried as the backend's policy says, all scripts bear repeating."""
+        clock = "" if self._now is None else self._now()
+        return self.results.ensure(self._scripts[script], (keys, [clock, *args]))
+
+
+def outcome_of(record: Record, output: Any = MISSING) -> Outcome:
+    """A record as the rules see it."""
+    error = json.loads(record.error) if record.error else None
+    return Outcome(record.status, output, error, record.reason)
+
+
+def _rows(settled: Sequence[Settled]) -> list[bytes | str]:
+    return [item for s in settled for item in (s.action_id, s.record(), s.payload)]

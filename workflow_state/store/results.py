@@ -1,0 +1,102 @@
+"""Action results in Celery's result backend, in the backend's own encoding.
+
+Only public parts of the backend are used: its key for a task id, its codec, its exception format. So
+``AsyncResult``, Flower and any other Celery tool read what the engine's scripts write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import Celery, states
+from celery.backends.redis import RedisBackend
+from celery.exceptions import TaskRevokedError
+from pydantic import JsonValue
+
+from workflow_state.errors import ActionFailedError, BackendNotSupportedError
+from workflow_state.models import ErrorDetail
+from workflow_state.store.keys import action_task_id
+
+
+class ActionResults:
+    """Keys and payloads of action results for one app's backend."""
+
+    def __init__(self, app: Celery) -> None:
+        """
+        Raises:
+            BackendNotSupportedError: the backend is not Redis-compatible, or its results are not JSON.
+        """
+        backend = app.backend
+        if not isinstance(backend, RedisBackend):
+            found = app.conf.result_backend or "none"
+            raise BackendNotSupportedError(
+                f"The app {app.main or app!r} has the result backend {found!r} ({type(backend).__name__}); "
+                "the engine needs Redis or Valkey, for example result_backend = 'redis://localhost:6379/0' "
+                "(rediss:// and sentinel:// work too)"
+            )
+        if backend.serializer != "json":
+            raise BackendNotSupportedError(
+                f"The app {app.main or app!r} has result_serializer = {backend.serializer!r}; expected 'json': "
+                "results are read by other processes and must not run code when they are read"
+            )
+        self._backend = backend
+
+    @property
+    def client(self) -> Any:
+        """The Redis client of the backend: no second connection setting."""
+        return self._backend.client
+
+    @property
+    def expires(self) -> int:
+        """Seconds that results are kept (``result_expires``); 0: for ever."""
+        return int(self._backend.expires or 0)
+
+    def ensure(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call with the backend's retry policy for lost connections (20 tries, 1 s apart, by default)."""
+        return self._backend.ensure(function, args)
+
+    def key(self, execution_id: str, action_id: str) -> str:
+        """The backend's key for the result of an action."""
+        key = self._backend.get_key_for_task(action_task_id(execution_id, action_id))
+        return key.decode() if isinstance(key, bytes) else str(key)
+
+    def success(self, execution_id: str, action_id: str, output: JsonValue) -> bytes | str:
+        """Payload of a completed action; raises what the codec raises for a value that is not JSON."""
+        return self._payload(execution_id, action_id, states.SUCCESS, output)
+
+    def failure(
+        self, execution_id: str, action_id: str, error: ErrorDetail, traceback: str | None = None
+    ) -> bytes | str:
+        """Payload of a failed action: ``AsyncResult.get()`` raises :class:`ActionFailedError`."""
+        raised = ActionFailedError(
+            f"Action {action_id!r} failed: {error.message}", action_id, error.model_dump(mode="json")
+        )
+        result = self._backend.prepare_exception(raised)
+        return self._payload(execution_id, action_id, states.FAILURE, result, traceback)
+
+    def skipped(self, execution_id: str, action_id: str, reason: str) -> bytes | str:
+        """Payload of a skipped action: REVOKED, the one state of Celery that is ready and no success."""
+        result = self._backend.prepare_exception(TaskRevokedError(f"skipped: {reason}"))
+        return self._payload(execution_id, action_id, states.REVOKED, result)
+
+    def output(self, payload: bytes | str) -> JsonValue:
+        """The output in the payload of a completed action."""
+        output: JsonValue = self._backend.decode(payload)["result"]
+        return output
+
+    def _payload(
+        self, execution_id: str, action_id: str, status: str, result: Any, traceback: str | None = None
+    ) -> bytes | str:
+        meta = {
+            "status": status,
+            "result": result,
+            "traceback": traceback,
+            "children": [],
+            "date_done": datetime.now(UTC).isoformat(),
+            "task_id": action_task_id(execution_id, action_id),
+            "parent_id": execution_id,
+        }
+        payload: bytes | str = self._backend.encode(meta)
+        return payload

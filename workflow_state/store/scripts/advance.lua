@@ -1,0 +1,24 @@
+-- Open the next level: move the cursor, end what is skipped, count what must run.
+--
+-- KEYS  execution, actions, deadlines, parts, then a result key for each action that is ended here
+-- ARGV  clock, execution id, level to open, number of actions to run, number of parts they are
+--       published in, ms until the sweeper looks after the publishing, action that halts the execution
+--       or '', a name unique to this call, then action id, record JSON, result payload of each action
+--       that is ended here
+-- Returns 1 when this call opened the level (also when it is repeated), 0 when another did or the level
+--   before has not ended.
+-- Invariant: a level is opened once, and only when nothing of the level before is open.
+local now = clock(ARGV[1])
+local level = tonumber(ARGV[3])
+local state = redis.call('HMGET', KEYS[1], 'status', 'cursor', 'open', 'halted', 'opener')
+if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return 0 end
+if tonumber(state[2]) == level and state[5] == ARGV[8] then return 1 end
+if tonumber(state[2]) ~= level - 1 or tonumber(state[3]) ~= 0 or state[4] then return 0 end
+settle(KEYS[1], KEYS[2], now, ARGV, 9, 5)
+redis.call('HSET', KEYS[1], 'cursor', level, 'open', ARGV[4], 'opener', ARGV[8])
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+if ARGV[7] ~= '' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[7]) end
+redis.call('DEL', KEYS[4])
+for part = 0, tonumber(ARGV[5]) - 1 do redis.call('SADD', KEYS[4], part) end
+redis.call('ZADD', KEYS[3], now + tonumber(ARGV[6]), ARGV[2] .. '|')
+return 1

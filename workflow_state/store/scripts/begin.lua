@@ -1,0 +1,58 @@
+-- Take the lease of an action, or say why this message has nothing to do.
+--
+-- KEYS  execution, actions, deadlines, attempts, then the result keys of the sources
+-- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
+--       delivery), lease ms, then the ids of the sources
+-- Returns {'lease', attempt, token, lost, records of the sources, results of the sources}, or
+--   {'unknown'}       no such execution
+--   {'ended'}         the execution has ended
+--   {'done', head}    the action has ended; what followed may be lost, so look at the head
+--   {'owned'}         another delivery runs it under a live lease
+--   {'early'}         the message asks for an attempt that is not due
+--   {'halted', by}    the execution halted before the action began
+-- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
+local now = clock(ARGV[1])
+local execution, actions = KEYS[1], KEYS[2]
+local state = redis.call('HMGET', execution, 'status', 'halted')
+if not state[1] then return {'unknown'} end
+if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
+
+local record = record_of(actions, ARGV[3])
+local attempt, owner = tonumber(ARGV[4]), ARGV[5]
+if has_ended(record.status) then return {'done', head_of(execution)} end
+
+local repeated = record.status == 'running' and record.owner == owner
+if record.status == 'pending' then
+  if state[2] then return {'halted', state[2]} end
+elseif record.phase == 'retry' then
+  if attempt ~= record.attempt + 1 then return {'early'} end
+elseif not repeated then
+  if record.lease > now then return {'owned'} end
+  -- The holder of the lease is gone: its attempt is lost, and this delivery makes the next.
+  record.lost = record.lost + 1
+  redis.call('HSET', KEYS[4], record.attempt .. ':' .. ARGV[3], cjson.encode({
+    number = record.attempt, started_at = record.attempt_at, ended_at = now,
+    worker = record.worker, outcome = 'lost'}))
+end
+
+if not repeated then
+  record.status = 'running'
+  record.phase = nil
+  record.attempt = record.attempt + 1
+  record.token = record.token + 1
+  record.owner = owner
+  record.worker = string.match(owner, '^[^/]*')
+  record.attempt_at = now
+  record.started_at = record.started_at or now
+  record.lease = now + tonumber(ARGV[6])
+  redis.call('HSET', actions, ARGV[3], cjson.encode(record))
+  redis.call('HINCRBY', execution, 'version', 1)
+  redis.call('ZADD', KEYS[3], record.lease, ARGV[2] .. '|' .. ARGV[3])
+end
+
+local records, results = {}, {}
+if #ARGV > 6 then
+  records = in_slices(ARGV, 7, function(...) return redis.call('HMGET', actions, ...) end)
+  results = in_slices(KEYS, 5, function(...) return redis.call('MGET', ...) end)
+end
+return {'lease', record.attempt, record.token, record.lost, records, results}

@@ -1,0 +1,16 @@
+-- End the execution, once: later calls get the status that the first one set.
+--
+-- KEYS  execution, deadlines
+-- ARGV  clock, execution id, status, error JSON or '', ms until the sweeper looks whether the result
+--       of the execution was stored
+-- Returns the status that the execution has now, or nothing when there is no such execution.
+-- Invariant: an ended execution never changes its status.
+local status = redis.call('HGET', KEYS[1], 'status')
+if not status then return false end
+if status == 'completed' or status == 'failed' or status == 'cancelled' then return status end
+local now = clock(ARGV[1])
+redis.call('HSET', KEYS[1], 'status', ARGV[3], 'completed_at', now)
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[4]) end
+redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2] .. '|')
+return ARGV[3]

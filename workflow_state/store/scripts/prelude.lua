@@ -1,0 +1,53 @@
+-- Put before every script. The server's clock is the only clock of the engine; a test may give
+-- another as ARGV[1], milliseconds.
+local function clock(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function has_ended(status)
+  return status == 'completed' or status == 'failed' or status == 'skipped'
+end
+
+local function record_of(key, action_id)
+  local raw = redis.call('HGET', key, action_id)
+  if raw then return cjson.decode(raw) end
+  return {status = 'pending', attempt = 0, token = 0, lost = 0}
+end
+
+-- A command with any number of arguments: Lua cannot unpack more than some thousand at once.
+local function in_slices(list, first, run)
+  local found = {}
+  for i = first, #list, 1000 do
+    for _, value in ipairs(run(unpack(list, i, math.min(i + 999, #list)))) do found[#found + 1] = value end
+  end
+  return found
+end
+
+-- Where the execution stands after a change: what the caller needs to see whether a level is done.
+local function head_of(key)
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6])}
+end
+
+-- End pending actions by decision (skipped, or failed by a condition) and store their results.
+-- rows: flat list of action id, record JSON, result payload; result keys begin at first_key.
+-- Returns how many were still pending.
+local function settle(execution, actions, now, rows, first_row, first_key)
+  local settled = 0
+  local key = first_key
+  for i = first_row, #rows, 3 do
+    if redis.call('HEXISTS', actions, rows[i]) == 0 then
+      local record = cjson.decode(rows[i + 1])
+      record.ended_at = now
+      redis.call('HSET', actions, rows[i], cjson.encode(record))
+      redis.call('SET', KEYS[key], rows[i + 2])
+      redis.call('PUBLISH', KEYS[key], rows[i + 2])
+      redis.call('HINCRBY', execution, record.status, 1)
+      settled = settled + 1
+    end
+    key = key + 1
+  end
+  return settled
+end

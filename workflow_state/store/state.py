@@ -1,0 +1,139 @@
+"""Records → :class:`ExecutionState`: the one place where stored records become what users read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from workflow_state.models import (
+    ActionExecutionState,
+    ActionResult,
+    ActionStatus,
+    Attempt,
+    ErrorDetail,
+    ExecutionMetrics,
+    ExecutionState,
+    ExecutionStatus,
+    Failure,
+    Skipped,
+    Success,
+)
+from workflow_state.program import Program
+from workflow_state.store.records import Record, Snapshot
+from workflow_state.store.redis import Store
+
+
+def read_state(store: Store, execution_id: str) -> ExecutionState:
+    """The state of an execution as it stands in Redis.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    snapshot = store.snapshot(execution_id)
+    program = Program.from_json(snapshot.program)
+    completed = [name for name, record in snapshot.actions.items() if record.status == "completed"]
+    return build_state(execution_id, program, snapshot, store.outputs(execution_id, completed))
+
+
+def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs: Mapping[str, Any]) -> ExecutionState:
+    """Put records and outputs together; actions come in the order of their levels."""
+    fields = snapshot.fields
+    states = {
+        name: action_state(name, snapshot.actions.get(name, Record()), snapshot.attempts.get(name, []), outputs)
+        for level in program.levels
+        for name in level
+    }
+    started, ended = _time(fields.get("started_at")), _time(fields.get("completed_at"))
+    counts = Counter(state.status for state in states.values())
+    return ExecutionState(
+        id=execution_id,
+        plan_id=program.plan_id,
+        status=ExecutionStatus(fields["status"]),
+        started_at=started,
+        completed_at=ended,
+        action_states=states,
+        error=_error(fields.get("error")),
+        metrics=ExecutionMetrics(
+            total_actions=len(states),
+            completed_actions=counts[ActionStatus.COMPLETED],
+            failed_actions=counts[ActionStatus.FAILED],
+            skipped_actions=counts[ActionStatus.SKIPPED],
+            total_duration=_duration(fields.get("started_at"), fields.get("completed_at")) or 0,
+        ),
+        version=int(fields["version"]),
+    )
+
+
+def action_state(
+    action_id: str, record: Record, attempts: list[dict[str, Any]], outputs: Mapping[str, Any]
+) -> ActionExecutionState:
+    """One action's record, its earlier attempts and its output as users read them."""
+    error = _error(record.error)
+    return ActionExecutionState(
+        action_id=action_id,
+        status=ActionStatus(record.status),
+        started_at=_time(record.started_at),
+        completed_at=_time(record.ended_at),
+        duration=_duration(record.started_at, record.ended_at),
+        attempts=record.attempt,
+        result=_result(action_id, record, error, outputs),
+        error=error,
+        trace=_trace(record, attempts),
+    )
+
+
+def _result(
+    action_id: str, record: Record, error: ErrorDetail | None, outputs: Mapping[str, Any]
+) -> ActionResult | None:
+    match record.status:
+        case "completed":
+            return Success(output=outputs.get(action_id))
+        case "failed" if error is not None:
+            return Failure(error=error)
+        case "skipped":
+            return Skipped(reason=record.reason)
+    return None
+
+
+def _trace(record: Record, attempts: list[dict[str, Any]]) -> tuple[Attempt, ...]:
+    """All attempts in order; the last one of an action that runs or completed is in the record itself."""
+    found = {entry["number"]: _attempt(entry) for entry in attempts}
+    if record.attempt and record.attempt not in found:
+        outcome = "running" if record.status == "running" else record.status
+        last = {
+            "number": record.attempt,
+            "started_at": record.attempt_at,
+            "ended_at": record.ended_at,
+            "worker": record.worker,
+            "outcome": outcome,
+        }
+        found[record.attempt] = _attempt(last)
+    return tuple(found[number] for number in sorted(found))
+
+
+def _attempt(entry: Mapping[str, Any]) -> Attempt:
+    started, ended = entry["started_at"], entry.get("ended_at")
+    return Attempt(
+        number=entry["number"],
+        started_at=datetime.fromtimestamp(started / 1000, UTC),
+        completed_at=_time(ended),
+        duration=_duration(started, ended),
+        worker=entry.get("worker") or "",
+        outcome=entry["outcome"],
+        error=ErrorDetail.model_validate(entry["error"]) if entry.get("error") else None,
+    )
+
+
+def _error(text: str | None) -> ErrorDetail | None:
+    return ErrorDetail.model_validate(json.loads(text)) if text else None
+
+
+def _time(milliseconds: str | int | None) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+
+
+def _duration(start: str | int | None, end: str | int | None) -> int | None:
+    return int(end) - int(start) if start and end else None

@@ -1,0 +1,25 @@
+"""Logging by structlog, through the standard library's loggers, so Celery's set-up decides where it goes."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+
+
+def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
+    """The library's logger with values bound, such as execution, plan, action and attempt."""
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger("workflow_state"),
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return logger.bind(**bound)

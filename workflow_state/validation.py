@@ -1,0 +1,142 @@
+"""Every problem of a plan, found at once and before anything is sent.
+
+Two steps, as in the original: :func:`validate_execution_plan` checks the form (types, names, limits)
+and builds the plan; :func:`validate_plan_logic` checks what the plan means (ids, graph, references,
+conditions). :func:`prepare_plan` does both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from workflow_state.errors import PlanProblem, PlanValidationError
+from workflow_state.models import ExecutionPlan, Model
+from workflow_state.plan_checks import find_errors, nearest
+from workflow_state.plan_lint import find_warnings
+
+#: How deep JSON in a plan may nest; bounded because plans come from outside.
+MAX_DEPTH = 64
+
+_CODES = {
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+    "json_invalid": "invalid_json",
+    "recursion_loop": "too_deep",
+}
+
+
+def prepare_plan(data: object) -> ExecutionPlan:
+    """A plan from JSON text, a mapping or an :class:`ExecutionPlan`, checked in form and logic.
+
+    Raises:
+        PlanValidationError: with every problem found.
+    """
+    plan = validate_execution_plan(data)
+    if errors := find_errors(plan):
+        raise PlanValidationError(errors)
+    return plan
+
+
+def validate_execution_plan(data: object) -> ExecutionPlan:
+    """Check a plan's form and build it; camelCase and snake_case names are read alike.
+
+    Args:
+        data: JSON text or bytes, a mapping, or a plan (returned as it is).
+
+    Raises:
+        PlanValidationError: with every problem of form, each located.
+    """
+    if isinstance(data, ExecutionPlan):
+        return data
+    if isinstance(data, str | bytes | bytearray):
+        try:
+            data = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            hint = "give the plan as JSON text, a dict or an ExecutionPlan"
+            raise PlanValidationError(
+                [PlanProblem("invalid_json", "", f"The plan is not JSON: {error}", hint)]
+            ) from None
+    if not isinstance(data, Mapping):
+        found = type(data).__name__
+        message = f"A plan is an object with a list of actions; found {found}"
+        raise PlanValidationError([PlanProblem("not_an_object", "", message)])
+    if too_deep := _depth_problem(data):
+        raise PlanValidationError([too_deep])
+    try:
+        return ExecutionPlan.model_validate(data)
+    except ValidationError as error:
+        raise PlanValidationError([_form_problem(e) for e in error.errors(include_url=False)]) from None
+
+
+def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
+    """Check what a well-formed plan means; the warnings, if that is all there is to say.
+
+    Raises:
+        PlanValidationError: with every error. Warnings alone raise nothing.
+    """
+    problems = find_plan_problems(plan)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise PlanValidationError(errors)
+    return problems
+
+
+def find_plan_problems(plan: ExecutionPlan) -> list[PlanProblem]:
+    """The linter: all errors of a plan's logic, or, where it can run, warnings of what it may not mean."""
+    return find_errors(plan) or find_warnings(plan)
+
+
+def _form_problem(error: ErrorDetails) -> PlanProblem:
+    location = ""
+    for part in error["loc"]:
+        location += f"[{part}]" if isinstance(part, int) else f"{'.' if location else ''}{part}"
+    kind, found, suggestion = error["type"], error.get("input"), ""
+    code = _CODES.get(kind, "wrong_type" if kind.endswith("_type") else "invalid_value")
+    if location == "actions" and kind in ("too_short", "missing"):
+        return PlanProblem("no_actions", "actions", "A plan needs at least one action", "add an action")
+    if kind == "string_pattern_mismatch" and location.endswith(".id"):
+        message = f"The id {_shorten(found)} has characters that an id cannot have"
+        hint = "use letters, digits and _ - . : and start with a letter, a digit or _"
+        return PlanProblem("invalid_id", location, message, hint)
+    if code == "unknown_field":
+        suggestion = nearest(str(error["loc"][-1]), _FIELD_NAMES) or "remove it"
+    message = error["msg"]
+    if code not in ("missing_field", "unknown_field"):
+        message += f"; found {_shorten(found)}"
+    return PlanProblem(code, location, message, suggestion)
+
+
+def _depth_problem(data: Mapping[Any, Any]) -> PlanProblem | None:
+    layer: list[Any] = [data]
+    for _ in range(MAX_DEPTH):
+        layer = [
+            child
+            for item in layer
+            for child in (item.values() if isinstance(item, Mapping) else item)
+            if isinstance(child, Mapping | list | tuple)
+        ]
+        if not layer:
+            return None
+    return PlanProblem("too_deep", "", f"The plan nests deeper than {MAX_DEPTH} levels", "flatten its inputs")
+
+
+def _shorten(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _field_names() -> set[str]:
+    """All field names of all models, in both spellings: what an unknown field may have meant."""
+    names: set[str] = set()
+    for model in Model.__subclasses__():
+        for name, field in model.model_fields.items():
+            names.update({name, field.alias or name})
+    return names
+
+
+_FIELD_NAMES = _field_names()
