@@ -78,7 +78,8 @@ from workflow_state.patterns import (
 )
 from workflow_state.references import Outcome, Reference, parse_reference, resolve_reference
 from workflow_state.runtime import sweeper as _sweeper  # noqa: F401 - installs itself in workers
-from workflow_state.runtime.tasks import PlanResult, execute_action, execute_plan
+from workflow_state.runtime.submission import PlanResult
+from workflow_state.runtime.tasks import execute_action, execute_plan
 from workflow_state.state_manager import StateManager, create_state_manager
 from workflow_state.store.keys import action_task_id
 from workflow_state.validation import (

@@ -8,6 +8,7 @@
     ├── ReferenceNotFoundError     a reference found nothing at run time
     ├── ConditionParseError        a text is not a condition
     ├── ConditionEvaluationError   a condition met values that it cannot compare
+    ├── InputTooLargeError         references make an action's inputs larger than the limit
     ├── ActionError                raised by user code: how an action says what went wrong
     ├── ActionRegistrationError    a function cannot be an action, or its id is taken
     ├── UnknownActionError         no action of that definition id is registered
@@ -108,6 +109,10 @@ class ConditionParseError(WorkflowStateError, ValueError):
 
 class ConditionEvaluationError(WorkflowStateError, ValueError):
     """A condition met values that it cannot compare; the message shows them and their types."""
+
+
+class InputTooLargeError(WorkflowStateError, ValueError):
+    """The inputs of an action exceed the limit once their references are resolved."""
 
 
 class ActionError(WorkflowStateError):

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
+from workflow_state.budget import Budget
 from workflow_state.errors import ReferenceNotFoundError, ReferenceParseError
 
 
@@ -267,14 +268,17 @@ def resolve_reference(reference: Reference | str, outcomes: Mapping[str, Outcome
     return found
 
 
-def resolve_value(value: JsonValue, outcomes: Mapping[str, Outcome]) -> JsonValue:
-    """A JSON value with all references in it resolved; raises as :func:`resolve_reference`."""
+def resolve_value(value: JsonValue, outcomes: Mapping[str, Outcome], budget: Budget | None = None) -> JsonValue:
+    """A JSON value with all references in it resolved; raises as :func:`resolve_reference`.
+
+    With a budget, what references bring in is counted, and ``InputTooLargeError`` raised when it is spent.
+    """
     if isinstance(value, str):
-        return _resolve_text(value, outcomes) if "${" in value else value
+        return _resolve_text(value, outcomes, budget) if "${" in value else value
     if isinstance(value, dict):
-        return {key: resolve_value(item, outcomes) for key, item in value.items()}
+        return {key: resolve_value(item, outcomes, budget) for key, item in value.items()}
     if isinstance(value, list):
-        return [resolve_value(item, outcomes) for item in value]
+        return [resolve_value(item, outcomes, budget) for item in value]
     return value
 
 
@@ -313,11 +317,16 @@ def kind_of(value: object) -> str:
     return _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-def _resolve_text(text: str, outcomes: Mapping[str, Outcome]) -> JsonValue:
+def _resolve_text(text: str, outcomes: Mapping[str, Outcome], budget: Budget | None) -> JsonValue:
+    values: list[JsonValue] = []
     pieces = split_template(text)
+    for piece in pieces:
+        values.append(piece if isinstance(piece, str) else resolve_reference(piece, outcomes))
+        if budget is not None:
+            budget.spend(values[-1])
     if len(pieces) == 1 and isinstance(pieces[0], Reference):
-        return resolve_reference(pieces[0], outcomes)
-    return "".join(piece if isinstance(piece, str) else _render(resolve_reference(piece, outcomes)) for piece in pieces)
+        return values[0]
+    return "".join(map(_render, values))
 
 
 def _render(value: JsonValue) -> str:

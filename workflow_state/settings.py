@@ -16,6 +16,9 @@ class Settings(BaseModel):
         max_lost: how many workers an action may take down before it fails with ``worker_lost``.
         part_size: actions published by one worker in one go; wider levels are split.
         programs_cached: compiled programs that a worker process keeps, counted in actions.
+        max_actions, max_plan_size: of a plan; the size is characters of its JSON.
+        max_input_size: characters of JSON that references may bring into one action's inputs.
+        max_result_size: bytes of one action's result; a larger one fails its action.
         long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
     """
 
@@ -27,6 +30,10 @@ class Settings(BaseModel):
     max_lost: int = Field(default=3, ge=1)
     part_size: int = Field(default=1000, ge=1)
     programs_cached: int = Field(default=200_000, ge=0)
+    max_actions: int = Field(default=100_000, ge=1)
+    max_plan_size: int = Field(default=64_000_000, ge=1)
+    max_input_size: int = Field(default=16_000_000, ge=1)
+    max_result_size: int = Field(default=16_000_000, ge=1)
     long_delay: float = Field(default=60.0, gt=0)
 
     @property

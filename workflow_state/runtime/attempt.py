@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from workflow_state import rules
 from workflow_state.actions import ActionContext, ActionRegistry
+from workflow_state.budget import Budget
 from workflow_state.models import ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import Outcome, resolve_value
@@ -30,6 +31,7 @@ def run_attempt(
     outcomes: Mapping[str, Outcome],
     actions: ActionRegistry,
     context: ActionContext,
+    max_input_size: int | None = None,
 ) -> AttemptResult:
     """Resolve the inputs, call the action, and turn whatever it raises into an error.
 
@@ -39,10 +41,12 @@ def run_attempt(
         outcomes: of all in ``step.sources``.
         actions: where the step's definition is looked up.
         context: for a function that asks for it.
+        max_input_size: characters of JSON that references may bring into the inputs.
     """
     try:
         seen = rules.see_through(program, step.sources, outcomes)
-        inputs = {name: resolve_value(value, seen) for name, value in step.inputs.items()}
+        budget = None if max_input_size is None else Budget(max_input_size)
+        inputs = {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
         return AttemptResult(actions.get(step.definition).run(inputs, context))
     except Exception as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
         return failed(error, step)

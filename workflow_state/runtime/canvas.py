@@ -15,6 +15,7 @@ from celery import Celery, group
 from celery.canvas import Signature
 
 from workflow_state.program import Program, Step
+from workflow_state.runtime.points import reached
 from workflow_state.store.keys import action_task_id
 
 #: Seconds between the soft limit, which the action can catch, and the hard one, which ends its process.
@@ -56,6 +57,7 @@ def publish(app: Celery, signatures: Iterable[Signature]) -> None:
     with app.producer_or_acquire() as producer, producer.batch():
         for signature in signatures:
             signature.apply_async(producer=producer, add_to_parent=False)
+            reached("level half published")
 
 
 def queue_of(app: Celery, signature: Signature) -> str:

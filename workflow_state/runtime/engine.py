@@ -18,6 +18,7 @@ from workflow_state.models import ErrorDetail, ExecutionPlan, ExecutionState
 from workflow_state.program import SCHEMA_VERSION, Program
 from workflow_state.runtime import canvas
 from workflow_state.runtime.leases import LeaseKeeper
+from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
 from workflow_state.settings import Settings
 from workflow_state.store.records import Head, Settled
@@ -53,7 +54,9 @@ class Engine:
             "caller": json.dumps(caller),
         }
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
-        return self.store.create(execution_id, text, program.to_json(), fields, self.settings.lease_ms)
+        accepted = self.store.create(execution_id, text, program.to_json(), fields, self.settings.lease_ms)
+        reached("accepted")
+        return accepted
 
     def advance(self, execution_id: str, head: Head | None = None) -> None:
         """Open the next level if nothing of the current one is open, and publish it; at the end, finish.
@@ -77,6 +80,7 @@ class Engine:
             )
             if not opened:
                 return
+            reached("level opened")
             if ready:
                 self._publish_level(execution_id, program, level, parts, ready)
                 return
@@ -116,16 +120,19 @@ class Engine:
             self.close(execution_id)
         if claim != "claimed":
             return None
+        reached("ending")
         if head.active:
             if head.halted:
                 self._settle_unstarted(execution_id, program, head.halted)
             error = self._final_error(execution_id, program, head)
             status = "failed" if error else "completed"
             self.store.finalize(execution_id, status, error, self.settings.lease_ms)
+        reached("ended")
         return read_state(self.store, execution_id)
 
     def close(self, execution_id: str) -> None:
         """The execution's result is stored and its caller carried on: give all of its keys their TTL."""
+        reached("closing")
         program = self.programs.get(execution_id)
         if program is not None:
             self.store.close(execution_id, list(program.steps), self.store.results.expires)
@@ -167,7 +174,9 @@ class Engine:
         self._publish(execution_id, program, level, 0, ready)
 
     def _publish(self, execution_id: str, program: Program, level: int, part: int, ids: Sequence[str]) -> None:
-        canvas.publish(self.app, canvas.level_group(self.app, program, execution_id, ids).tasks)
+        signatures = canvas.level_group(self.app, program, execution_id, ids).tasks
+        canvas.publish(self.app, signatures)
+        reached("level published")
         self.store.published(execution_id, level, part, self.settings.lease_ms)
 
     def _settle_unstarted(self, execution_id: str, program: Program, halted: str) -> None:

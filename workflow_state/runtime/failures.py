@@ -7,7 +7,7 @@ import traceback
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
-from workflow_state.errors import ActionError, ReferenceNotFoundError, UnknownActionError
+from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, UnknownActionError
 from workflow_state.models import ErrorCategory, ErrorDetail
 
 #: How much of a traceback is kept with an attempt: its end says most.
@@ -23,7 +23,7 @@ def describe_error(error: BaseException, timeout_ms: int | None = None) -> Error
         case SoftTimeLimitExceeded():
             message = f"The attempt ran longer than its timeout of {timeout_ms} ms"
             return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=message)
-        case ReferenceNotFoundError():
+        case ReferenceNotFoundError() | InputTooLargeError():
             return ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=_shorten(str(error)), retryable=False)
         case UnknownActionError():
             return ErrorDetail(category=ErrorCategory.UNKNOWN_ACTION, message=_shorten(str(error)), retryable=False)

@@ -20,6 +20,7 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed, run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
+from workflow_state.runtime.points import reached
 from workflow_state.store.keys import action_task_id
 from workflow_state.store.records import Begun, Head
 from workflow_state.store.redis import outcome_of
@@ -57,7 +58,9 @@ class Delivery:
             raise Ignore("unknown execution or action")
         store, settings = self.engine.store, self.engine.settings
         owner = new_owner(self.task.request.hostname)
-        begun = store.begin(self.execution_id, self.action_id, self.attempt, owner, settings.lease_ms, step.sources)
+        begun = store.begin(
+            self.execution_id, self.action_id, self.attempt, owner, settings.lease_ms, step.sources, step.level
+        )
         if begun.answer != "lease":
             self._refused(begun)
             raise Ignore(begun.answer)
@@ -107,7 +110,10 @@ class Delivery:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return _Result(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))
         context = self._context(program, begun)
-        result = run_attempt(program, step, self._sources(step, begun), registry, context)
+        reached("before user code")
+        limit = self.engine.settings.max_input_size
+        result = run_attempt(program, step, self._sources(step, begun), registry, context, limit)
+        reached("after user code")
         if result.error is not None:
             return _Result(error=result.error, traceback=result.traceback)
         return self._encode(step, result.output)
@@ -134,14 +140,21 @@ class Delivery:
         )
 
     def _encode(self, step: Step, output: Any) -> _Result:
+        """The output as the backend stores it; one that cannot be stored, or is too large, fails the action."""
+        limit = self.engine.settings.max_result_size
         try:
-            return _Result(self.engine.store.results.success(self.execution_id, self.action_id, output))
+            payload = self.engine.store.results.success(self.execution_id, self.action_id, output)
+            if len(payload) <= limit:
+                return _Result(payload)
+            problem = f"The output is too large: {len(payload)} bytes as JSON, with a limit of {limit}"
         except EncodeError as error:
-            refused = ActionError(
-                f"The output cannot be stored: {error}", category=ErrorCategory.VALIDATION_FAILED, retryable=False
-            )
-            result = failed(refused, step)
-            return _Result(error=result.error, traceback=result.traceback)
+            problem = f"The output cannot be stored: {error}"
+        hint = "store large data elsewhere and return where it is, or raise max_result_size"
+        refused = ActionError(
+            problem, category=ErrorCategory.VALIDATION_FAILED, code="output_refused", retryable=False, suggestion=hint
+        )
+        result = failed(refused, step)
+        return _Result(error=result.error, traceback=result.traceback)
 
     def _record(self, step: Step, begun: Begun, result: _Result) -> int | None:
         """Write how the attempt ended, and do what follows from it.
@@ -184,6 +197,7 @@ class Delivery:
 
     def _follow(self, head: Head | None) -> None:
         if head is not None and head.open == 0:
+            reached("recorded")
             self.engine.advance(self.execution_id, head)
 
     def _try_again(self, attempt: int, delay_ms: int, error: ErrorDetail | None) -> NoReturn:

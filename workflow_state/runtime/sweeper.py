@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from workflow_state.errors import NewerSchemaError
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.points import reached
 
 #: Deadlines handled in one look: the worker's main loop must not be held up for long.
 BATCH = 100
@@ -32,6 +33,8 @@ class Sweeper:
         """Handle up to :data:`BATCH` passed deadlines; how many there were."""
         engine = self._engine
         members = engine.store.due(BATCH, engine.settings.lease_ms)
+        if members:
+            reached("sweeping")
         for execution_id, action_id in members:
             try:
                 if action_id:

@@ -16,7 +16,7 @@ from typing import Any
 
 from celery import Task, shared_task
 from celery.exceptions import Ignore, Reject, TimeLimitExceeded
-from celery.result import AsyncResult, EagerResult
+from celery.result import EagerResult
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -27,14 +27,20 @@ from workflow_state.errors import (
     ActionFailedError,
     NewerSchemaError,
     PlanExecutionError,
-    PlanProblem,
-    PlanValidationError,
 )
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.runtime.runner import Delivery
-from workflow_state.store.keys import is_execution_id
+from workflow_state.runtime.submission import (
+    EagerPlanResult,
+    PlanResult,
+    ValidPlanText,
+    check_id,
+    check_limits,
+    plan_as_text,
+)
+from workflow_state.settings import Settings
 from workflow_state.validation import prepare_plan
 
 #: Seconds until a worker looks again at work that a newer version must do.
@@ -58,36 +64,6 @@ _CARRIED = (
     "headers",
     "shadow",
 )
-
-
-class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
-    """The result of ``execute_plan``: ``get()`` gives the final :class:`ExecutionState`.
-
-    A plain ``AsyncResult`` of the same id gives the state's JSON dict, as it is stored.
-    """
-
-    def get(self, *args: Any, **kwargs: Any) -> Any:
-        """Wait for the final state; arguments as those of ``AsyncResult.get``.
-
-        Raises:
-            PlanExecutionError: the plan failed or was cancelled; it names the failed actions.
-        """
-        found = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
-
-
-class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
-    """As :class:`PlanResult`, for ``task_always_eager``."""
-
-    @classmethod
-    def of(cls, result: EagerResult) -> EagerPlanResult:
-        """The same result, typed."""
-        return cls(result.id, result.result, result.state, result.traceback, name=result.name)
-
-    def get(self, *args: Any, **kwargs: Any) -> Any:
-        """The final state; raises as ``PlanResult.get``."""
-        found = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
 
 
 class EngineTask(Task):  # type: ignore[misc] # Celery has no types
@@ -116,7 +92,7 @@ class PlanTask(EngineTask):
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
         """As ``Task.signature``; raises ``PlanValidationError`` here rather than in a worker."""
-        return super().signature(_plan_as_text(args), *starargs, **starkwargs)
+        return super().signature(plan_as_text(args), *starargs, **starkwargs)
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """As ``Task.apply_async``.
@@ -125,45 +101,23 @@ class PlanTask(EngineTask):
             PlanValidationError: before anything is sent.
             kombu.exceptions.OperationalError: the broker cannot be reached.
         """
-        args = _plan_as_text(args)
+        args = plan_as_text(args)
         if kwargs and "plan" in kwargs:
-            kwargs = {**kwargs, "plan": _plan_as_text((kwargs["plan"],))[0]}
+            kwargs = {**kwargs, "plan": plan_as_text((kwargs["plan"],))[0]}
         # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
         if args and isinstance(args[0], ValidPlanText):
+            check_limits(args[0].actions, len(args[0]), Settings.of(self.app))
             options.setdefault("shadow", args[0].plan_title)
             options.setdefault("argsrepr", f"(<plan {args[0].plan_title!r}>,)")
         options.setdefault("kwargsrepr", "{}")
         if options.get("task_id"):
-            _check_id(options["task_id"])
+            check_id(options["task_id"])
         result = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> PlanResult:
         """The result of an execution, by its id."""
         return PlanResult(task_id, backend=self.backend, task_name=self.name, app=self.app, **kwargs)
-
-
-def _plan_as_text(args: Any) -> Any:
-    """The arguments with a plan among them as JSON text; a partial signature has none yet."""
-    if not args:
-        return args
-    plan, *rest = args
-    if isinstance(plan, ValidPlanText):
-        return args
-    return (ValidPlanText.of(prepare_plan(plan)), *rest)
-
-
-class ValidPlanText(str):
-    """JSON text of a plan that this process has validated."""
-
-    plan_title: str
-
-    @classmethod
-    def of(cls, plan: ExecutionPlan) -> ValidPlanText:
-        """The text of a plan, with the name to show for it."""
-        text = cls(plan.model_dump_json(by_alias=True, exclude_unset=True))
-        text.plan_title = plan.title
-        return text
 
 
 @shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan")
@@ -185,7 +139,8 @@ def execute_plan(self: Any, plan: Any) -> Any:
     if request.called_directly or request.is_eager:
         return _run_here(prepared, request.id or str(uuid.uuid4()))
     engine = engine_of(self.app)
-    _check_id(request.id)
+    check_id(request.id)
+    check_limits(len(prepared.actions), len(plan) if isinstance(plan, str) else 0, engine.settings)
     engine.accept(prepared, request.id, _carried(self))
     engine.advance(request.id)
     raise Ignore("accepted: the task ends when the plan does")
@@ -270,13 +225,6 @@ def execution_error(state: ExecutionState) -> PlanExecutionError:
     return PlanExecutionError(
         f"Plan {state.plan_id!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
     )
-
-
-def _check_id(execution_id: str) -> None:
-    if not is_execution_id(execution_id):
-        message = f"The task id {execution_id!r} cannot be an execution id"
-        hint = "use at most 200 letters, digits and . _ : -"
-        raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
 
 
 def _carried(task: Any) -> Mapping[str, Any]:

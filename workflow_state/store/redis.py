@@ -68,11 +68,19 @@ class Store:
         return bool(reply)
 
     def begin(
-        self, execution_id: str, action_id: str, attempt: int, owner: str, lease_ms: int, sources: Sequence[str]
+        self,
+        execution_id: str,
+        action_id: str,
+        attempt: int,
+        owner: str,
+        lease_ms: int,
+        sources: Sequence[str],
+        level: int = -1,
     ) -> Begun:
-        """Take the lease of an action; see ``begin.lua`` for the answers."""
+        """Take the lease of an action; see ``begin.lua`` for the answers. ``level`` -1: whatever is open."""
         keys = [*self._action_keys(execution_id), *(self.results.key(execution_id, s) for s in sources)]
-        return Begun.read(self._run("begin", keys, [execution_id, action_id, attempt, owner, lease_ms, *sources]))
+        args = [execution_id, action_id, attempt, owner, lease_ms, level, *sources]
+        return Begun.read(self._run("begin", keys, args))
 
     def finish(
         self,

@@ -2,18 +2,19 @@
 --
 -- KEYS  execution, actions, deadlines, attempts, then the result keys of the sources
 -- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
---       delivery), lease ms, then the ids of the sources
+--       delivery), lease ms, level of the action, then the ids of the sources
 -- Returns {'lease', attempt, token, lost, records of the sources, results of the sources}, or
 --   {'unknown'}       no such execution
 --   {'ended'}         the execution has ended
 --   {'done', head}    the action has ended; what followed may be lost, so look at the head
 --   {'owned'}         another delivery runs it under a live lease
---   {'early'}         the message asks for an attempt that is not due
+--   {'early'}         the message asks for an attempt that is not due, or for an action of a level that
+--                     is not open: after a crash the server may have gone back a second in time
 --   {'halted', by}    the execution halted before the action began
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
 local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
-local state = redis.call('HMGET', execution, 'status', 'halted')
+local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor')
 if not state[1] then return {'unknown'} end
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
 
@@ -23,6 +24,7 @@ if has_ended(record.status) then return {'done', head_of(execution)} end
 
 local repeated = record.status == 'running' and record.owner == owner
 if record.status == 'pending' then
+  if tonumber(ARGV[7]) > tonumber(state[3]) then return {'early'} end
   if state[2] then return {'halted', state[2]} end
 elseif record.phase == 'retry' then
   if attempt ~= record.attempt + 1 then return {'early'} end
@@ -51,8 +53,8 @@ if not repeated then
 end
 
 local records, results = {}, {}
-if #ARGV > 6 then
-  records = in_slices(ARGV, 7, function(...) return redis.call('HMGET', actions, ...) end)
+if #ARGV > 7 then
+  records = in_slices(ARGV, 8, function(...) return redis.call('HMGET', actions, ...) end)
   results = in_slices(KEYS, 5, function(...) return redis.call('MGET', ...) end)
 end
 return {'lease', record.attempt, record.token, record.lost, records, results}

@@ -1,0 +1,31 @@
+"""Named points of the engine, between one durable step and the next: where a crash must do no harm.
+
+Tests put a handler here that kills its own process at a point; nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+Point = Literal[
+    "accepted",  # the execution is stored, nothing of it has started
+    "level opened",  # the cursor has moved, nothing of the level is published
+    "level half published",  # some of its messages are out
+    "level published",  # all are out, which is not noted yet
+    "before user code",  # the lease is taken
+    "after user code",  # the result is not recorded yet
+    "recorded",  # the last action of a level has ended, the next level has not started
+    "ending",  # the execution's end is claimed, its status not set
+    "ended",  # its status is set, its result not stored
+    "closing",  # its result is stored, its records have no TTL yet
+    "sweeping",  # deadlines are claimed, nothing is sent
+]
+
+handler: Callable[[Point], None] | None = None
+
+
+def reached(point: Point) -> None:
+    """Say that a point was reached; nobody listens outside tests."""
+    if handler is not None:
+        handler(point)

@@ -1,0 +1,89 @@
+"""From the caller to the message: plans are validated where they are sent, results come back typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.result import AsyncResult, EagerResult
+
+from workflow_state.errors import PlanProblem, PlanValidationError
+from workflow_state.models import ExecutionPlan, ExecutionState
+from workflow_state.settings import Settings
+from workflow_state.store.keys import is_execution_id
+from workflow_state.validation import prepare_plan
+
+
+class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
+    """The result of ``execute_plan``: ``get()`` gives the final :class:`ExecutionState`.
+
+    A plain ``AsyncResult`` of the same id gives the state's JSON dict, as it is stored.
+    """
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Wait for the final state; arguments as those of ``AsyncResult.get``.
+
+        Raises:
+            PlanExecutionError: the plan failed or was cancelled; it names the failed actions.
+        """
+        found = super().get(*args, **kwargs)
+        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+
+
+class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
+    """As :class:`PlanResult`, for ``task_always_eager``."""
+
+    @classmethod
+    def of(cls, result: EagerResult) -> EagerPlanResult:
+        """The same result, typed."""
+        return cls(result.id, result.result, result.state, result.traceback, name=result.name)
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """The final state; raises as ``PlanResult.get``."""
+        found = super().get(*args, **kwargs)
+        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+
+
+def plan_as_text(args: Any) -> Any:
+    """The arguments with a plan among them as JSON text; a partial signature has none yet."""
+    if not args:
+        return args
+    plan, *rest = args
+    if isinstance(plan, ValidPlanText):
+        return args
+    return (ValidPlanText.of(prepare_plan(plan)), *rest)
+
+
+def check_limits(actions: int, text_size: int, settings: Settings) -> None:
+    """Refuse a plan that is larger than the settings allow; ``text_size``: characters of its JSON."""
+    problems = []
+    if actions > settings.max_actions:
+        message = f"The plan has {actions} actions, with a limit of {settings.max_actions}"
+        problems.append(PlanProblem("too_many_actions", "actions", message, "split the plan, or raise max_actions"))
+    if text_size > settings.max_plan_size:
+        message = f"The plan has {text_size} characters as JSON, with a limit of {settings.max_plan_size}"
+        problems.append(PlanProblem("plan_too_large", "", message, "pass data by reference, or raise max_plan_size"))
+    if problems:
+        raise PlanValidationError(problems)
+
+
+class ValidPlanText(str):
+    """JSON text of a plan that this process has validated."""
+
+    plan_title: str
+    actions: int
+
+    @classmethod
+    def of(cls, plan: ExecutionPlan) -> ValidPlanText:
+        """The text of a plan, with the name to show for it."""
+        text = cls(plan.model_dump_json(by_alias=True, exclude_unset=True))
+        text.plan_title = plan.title
+        text.actions = len(plan.actions)
+        return text
+
+
+def check_id(execution_id: str) -> None:
+    """Refuse a task id that could reach another execution's keys."""
+    if not is_execution_id(execution_id):
+        message = f"The task id {execution_id!r} cannot be an execution id"
+        hint = "use at most 200 letters, digits and . _ : -"
+        raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
