@@ -19,8 +19,9 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from workflow_state.errors import ActionError, ActionRegistrationError, UnknownActionError
+from workflow_state.hints import nearest
+from workflow_state.json_values import problem_in
 from workflow_state.models import ErrorCategory
-from workflow_state.plan_checks import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,6 +88,12 @@ class Action:
                 retryable=False,
                 suggestion="return JSON types, pydantic models, dataclasses, datetimes and the like",
             ) from None
+        if problem := problem_in(output):
+            raise ActionError(
+                f"Output of action definition {self.id!r} cannot be kept as JSON: {problem}",
+                category=ErrorCategory.VALIDATION_FAILED,
+                retryable=False,
+            )
         return output
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from workflow_state import graph
 from workflow_state.models import ExecutionPlan, PlannedAction
+
+#: How many alternatives may stand behind one action, each for the one before: who depends on it waits for them all.
+MAX_ALTERNATIVES: Final = 20
 
 
 def alternatives_of(plan: ExecutionPlan) -> dict[str, str]:
@@ -44,8 +47,11 @@ def find_circular_dependencies(actions: Iterable[PlannedAction | Mapping[str, An
 
 
 def stand_ins(alternatives: Mapping[str, str], name: str) -> list[str]:
-    """The alternatives of an action, and theirs, in the order they would run; stops at a cycle."""
+    """The alternatives of an action, and theirs, in the order they would run.
+
+    Stops at a cycle, and one beyond :data:`MAX_ALTERNATIVES`; validation refuses both.
+    """
     found: list[str] = []
-    while (name := alternatives.get(name, "")) and name not in found:
+    while (name := alternatives.get(name, "")) and name not in found and len(found) <= MAX_ALTERNATIVES:
         found.append(name)
     return found

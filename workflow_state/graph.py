@@ -6,9 +6,15 @@ predecessor but missing as a key are ignored; validation reports them.
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 Needs = Mapping[str, Sequence[str]]
+#: How many ancestors are looked for in one pass.
+WORD: Final = 1024
 
 
 def successors(needs: Needs) -> dict[str, list[str]]:
@@ -59,19 +65,32 @@ def cycles(needs: Needs) -> list[list[str]]:
     return found
 
 
-def has_ancestor(needs: Needs, node: str, ancestor: str, level: Mapping[str, int]) -> bool:
-    """Whether ``node`` waits for ``ancestor``, directly or not; levels bound how far up it looks."""
-    floor = level[ancestor]
-    seen = {node}
-    stack = [node]
-    while stack:
-        for name in needs[stack.pop()]:
-            if name == ancestor:
-                return True
-            if name not in seen and level.get(name, -1) > floor:
-                seen.add(name)
-                stack.append(name)
-    return False
+def ancestries(needs: Needs, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the pairs ``(node, other)`` in which the node waits for the other, directly or not.
+
+    One pass over the levels between them answers for :data:`WORD` others at once, each a bit of one number
+    that is handed down from node to node: walking up for each pair takes the square of the graph.
+
+    Raises:
+        ValueError: the graph has a cycle.
+    """
+    found = levels(needs)
+    level = level_of(found)
+    readers: dict[str, list[str]] = {}
+    for node, other in pairs:
+        readers.setdefault(other, []).append(node)
+    others = sorted(readers, key=level.__getitem__)
+    true: set[tuple[str, str]] = set()
+    for start in range(0, len(others), WORD):
+        bits = {name: 1 << n for n, name in enumerate(others[start : start + WORD])}
+        last = max(level[node] for name in bits for node in readers[name])
+        above: dict[str, int] = {}
+        for node in itertools.chain.from_iterable(found[level[others[start]] : last + 1]):
+            above[node] = functools.reduce(
+                operator.or_, (above.get(name, 0) | bits.get(name, 0) for name in needs[node]), 0
+            )
+        true.update((node, name) for name in bits for node in readers[name] if above.get(node, 0) & bits[name])
+    return true
 
 
 def level_of(found: Iterable[Sequence[str]]) -> dict[str, int]:

@@ -17,13 +17,22 @@ from pydantic.alias_generators import to_camel
 #: An action's id: letters, digits and ``_ - . :``, starting with a letter, digit or ``_``.
 ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$"
 ActionId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=200)]
-Milliseconds = Annotated[int, Field(ge=0)]
+#: A thousand years: what is longer is a mistake, and the arithmetic of delays stays far from any overflow.
+MAX_MILLISECONDS = 1000 * 365 * 24 * 3600 * 1000
+Milliseconds = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS)]
 
 
 class Model(BaseModel):
     """Base of all models: frozen, camelCase aliases, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        # NaN and infinity are not JSON: written out, they would silently become null.
+        allow_inf_nan=False,
+    )
 
 
 class ExecutionStatus(StrEnum):
@@ -149,7 +158,7 @@ class RetryPolicy(Model):
     """
 
     max_attempts: int = Field(default=3, ge=1, le=1000)
-    factor: float = Field(default=2.0, ge=1)
+    factor: float = Field(default=2.0, ge=1, le=1000)
     min_timeout_in_ms: Milliseconds = 1000
     max_timeout_in_ms: Milliseconds = 30_000
     randomize: bool = True
@@ -167,7 +176,7 @@ class PlannedAction(Model):
     error_handling: ErrorHandling | None = None
     user_confirmation: UserConfirmation | None = None
     retry: RetryPolicy | None = None
-    timeout: Annotated[int, Field(gt=0)] | None = None
+    timeout: Annotated[int, Field(gt=0, le=MAX_MILLISECONDS)] | None = None
     queue: str | None = Field(default=None, min_length=1, max_length=200)
     priority: int | None = Field(default=None, ge=0, le=9)
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
+from workflow_state.hints import nearest
 from workflow_state.models import (
     ActionExecutionState,
     Condition,
@@ -22,7 +23,6 @@ from workflow_state.models import (
     PlannedAction,
     RetryPolicy,
 )
-from workflow_state.plan_checks import nearest
 
 Actions = Iterable[PlannedAction | Mapping[str, Any]]
 T = TypeVar("T")

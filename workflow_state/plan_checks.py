@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from pydantic_core import SchemaError
 
 from workflow_state import graph
 from workflow_state.conditions import parse_condition
-from workflow_state.dependencies import alternatives_of, scheduling_needs
+from workflow_state.dependencies import MAX_ALTERNATIVES, alternatives_of, scheduling_needs, stand_ins
 from workflow_state.errors import ConditionParseError, PlanProblem, ReferenceParseError
+from workflow_state.hints import Names
+from workflow_state.json_values import is_text, problem_in
 from workflow_state.matching import matches
 from workflow_state.models import ExecutionPlan, OutcomeValidation, PlannedAction
 from workflow_state.references import Reference, iter_strings, parse_reference, split_template
@@ -21,18 +22,14 @@ RESERVED_SEGMENTS = frozenset({"output", "status", "error"})
 
 def find_errors(plan: ExecutionPlan) -> list[PlanProblem]:
     """All errors of a plan's logic; empty when it can run."""
-    problems = [*_id_problems(plan), *_dependency_problems(plan)]
+    known = Names(action.id for action in plan.actions)
+    problems = [*_id_problems(plan), *_dependency_problems(plan, known), *_chain_problems(plan)]
     knots = _cycle_problems(plan)
     needs = None if knots else scheduling_needs(plan)
     problems.extend(knots)
-    problems.extend(_reference_problems(plan, needs))
+    problems.extend(_reference_problems(plan, known, needs))
+    problems.extend(_fallback_problems(plan))
     return problems
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as ``did you mean 'fetch'?``, or ""."""
-    found = difflib.get_close_matches(name, list(known)[:5000], n=1)
-    return f"did you mean {found[0]!r}?" if found else ""
 
 
 def _id_problems(plan: ExecutionPlan) -> list[PlanProblem]:
@@ -52,53 +49,82 @@ def _id_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     return problems
 
 
-def _dependency_problems(plan: ExecutionPlan) -> list[PlanProblem]:
-    known = {action.id for action in plan.actions}
+def _dependency_problems(plan: ExecutionPlan, known: Names) -> list[PlanProblem]:
     problems = []
     for n, action in enumerate(plan.actions):
         for m, name in enumerate(action.dependencies):
             if name not in known:
                 place = f"actions[{n}].dependencies[{m}]"
                 message = f"Action {action.id!r} depends on {name!r}, which is not in the plan"
-                problems.append(PlanProblem("unknown_dependency", place, message, nearest(name, known)))
+                problems.append(PlanProblem("unknown_dependency", place, message, known.nearest(name)))
         alternative = action.error_handling.alternative_action_id if action.error_handling else None
         if alternative is not None and alternative not in known:
             place = f"actions[{n}].error_handling.alternative_action_id"
             message = f"The alternative {alternative!r} of action {action.id!r} is not in the plan"
-            problems.append(PlanProblem("unknown_alternative", place, message, nearest(alternative, known)))
+            problems.append(PlanProblem("unknown_alternative", place, message, known.nearest(alternative)))
+    return problems
+
+
+def _chain_problems(plan: ExecutionPlan) -> list[PlanProblem]:
+    """Actions with too many alternatives behind them, each standing in for the one before."""
+    alternatives = alternatives_of(plan)
+    within = set(alternatives.values())
+    problems = []
+    for n, action in enumerate(plan.actions):
+        if action.id not in within and len(stand_ins(alternatives, action.id)) > MAX_ALTERNATIVES:
+            place = f"actions[{n}].error_handling.alternative_action_id"
+            message = f"More than {MAX_ALTERNATIVES} alternatives stand behind action {action.id!r}, one for the other"
+            hint = "shorten the chain, or try several services inside one action"
+            problems.append(PlanProblem("too_many_alternatives", place, message, hint))
     return problems
 
 
 def _cycle_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     """Circular dependencies, or else circles that alternatives make."""
     problems = []
+    number = {action.id: n for n, action in reversed(list(enumerate(plan.actions)))}
     for cycle in graph.cycles({action.id: action.dependencies for action in plan.actions}):
         message = f"Circular dependency: {' → '.join(cycle)} (each waits for the next)"
         hint = f"remove one of these dependencies, for example {cycle[1]!r} from {cycle[0]!r}"
-        problems.append(PlanProblem("cycle", _at(plan, cycle[0], "dependencies"), message, hint))
+        problems.append(PlanProblem("cycle", f"actions[{number[cycle[0]]}].dependencies", message, hint))
     if problems:
         return problems
+    principals = {alternative: name for name, alternative in alternatives_of(plan).items()}
     for cycle in graph.cycles(scheduling_needs(plan)):
-        alternatives = alternatives_of(plan)
-        start = next((name for name in cycle if name in alternatives or name in alternatives.values()), cycle[0])
-        place = _at(plan, start, "error_handling.alternative_action_id")
+        # Only the edges of an alternative can have closed it.
+        principal = next(principals[name] for name in cycle if name in principals)
+        place = f"actions[{number[principal]}].error_handling.alternative_action_id"
         message = f"Alternatives close a circle: {' → '.join(cycle)} (each can only run after the next)"
         hint = "an alternative must not depend on what depends on the action it stands in for, nor lead back to it"
         problems.append(PlanProblem("alternative_cycle", place, message, hint))
     return problems
 
 
-def _reference_problems(plan: ExecutionPlan, needs: dict[str, list[str]] | None) -> list[PlanProblem]:
-    """Problems of all references; with ``needs`` None (the graph has cycles) ancestry is not judged."""
-    level = graph.level_of(graph.levels(needs)) if needs is not None else {}
-    known = {action.id for action in plan.actions}
-    problems: list[PlanProblem] = []
+def _fallback_problems(plan: ExecutionPlan) -> list[PlanProblem]:
+    """Fallback values that could not be stored as the outputs that they are to become."""
+    problems = []
     for n, action in enumerate(plan.actions):
-        for place, found in _read_by(action, n):
-            if isinstance(found, PlanProblem):
-                problems.append(found)
-            elif problem := _ancestor_problem(action, found, place, known, needs, level):
-                problems.append(problem)
+        if action.error_handling and (problem := problem_in(action.error_handling.fallback_value)):
+            place = f"actions[{n}].error_handling.fallback_value"
+            problems.append(PlanProblem("invalid_value", place, f"The value cannot be kept as JSON: {problem}"))
+    return problems
+
+
+def _reference_problems(plan: ExecutionPlan, known: Names, needs: dict[str, list[str]] | None) -> list[PlanProblem]:
+    """Problems of all references; with ``needs`` None (the graph has cycles) ancestry is not judged."""
+    read = [(action, *found) for n, action in enumerate(plan.actions) for found in _read_by(action, n)]
+    far = {
+        (action.id, found.action_id)
+        for action, _, found in read
+        if isinstance(found, Reference) and found.action_id in known and found.action_id not in action.dependencies
+    }
+    strangers = set() if needs is None else far - graph.ancestries(needs, far)
+    problems: list[PlanProblem] = []
+    for action, place, found in read:
+        if isinstance(found, PlanProblem):
+            problems.append(found)
+        elif problem := _source_problem(action, found, place, known, strangers):
+            problems.append(problem)
     for n, check in enumerate(plan.expected_outcome.validations if plan.expected_outcome else ()):
         problems.extend(_outcome_problems(check, f"expected_outcome.validations[{n}]", known))
     return problems
@@ -107,6 +133,8 @@ def _reference_problems(plan: ExecutionPlan, needs: dict[str, list[str]] | None)
 def _read_by(action: PlannedAction, number: int) -> Iterator[tuple[str, Reference | PlanProblem]]:
     """Each reference in an action's inputs and condition with its place, or the problem of reading it."""
     for place, text in iter_strings(action.inputs, f"actions[{number}].inputs"):
+        if not text.isascii() and not is_text(text):
+            yield place, PlanProblem("invalid_value", place, "The text has half of a surrogate pair")
         if "${" not in text:
             continue
         try:
@@ -124,24 +152,18 @@ def _read_by(action: PlannedAction, number: int) -> Iterator[tuple[str, Referenc
             yield place, PlanProblem("condition_syntax", place, f"Not a condition: {error}")
 
 
-def _ancestor_problem(
-    action: PlannedAction,
-    reference: Reference,
-    place: str,
-    known: set[str],
-    needs: dict[str, list[str]] | None,
-    level: Mapping[str, int],
+def _source_problem(
+    action: PlannedAction, reference: Reference, place: str, known: Names, strangers: set[tuple[str, str]]
 ) -> PlanProblem | None:
+    """What is wrong with whom a reference reads; ``strangers``: pairs of reader and source that is no ancestor."""
     source = reference.action_id
     if source not in known:
         message = f"{reference.text} reads action {source!r}, which is not in the plan"
-        return PlanProblem("reference_unknown_action", place, message, nearest(source, known))
-    if source in action.dependencies:
-        return None
+        return PlanProblem("reference_unknown_action", place, message, known.nearest(source))
     if source == action.id:
         message = f"Action {action.id!r} reads itself by {reference.text}"
         return PlanProblem("reference_not_ancestor", place, message, "read an action it depends on")
-    if needs is None or graph.has_ancestor(needs, action.id, source, level):
+    if (action.id, source) not in strangers:
         return None
     return PlanProblem(
         "reference_not_ancestor",
@@ -151,7 +173,7 @@ def _ancestor_problem(
     )
 
 
-def _outcome_problems(check: OutcomeValidation, place: str, known: set[str]) -> list[PlanProblem]:
+def _outcome_problems(check: OutcomeValidation, place: str, known: Names) -> list[PlanProblem]:
     problems = []
     try:
         source = parse_reference(check.reference).action_id
@@ -160,7 +182,7 @@ def _outcome_problems(check: OutcomeValidation, place: str, known: set[str]) -> 
     else:
         if source not in known:
             message = f"{check.reference} reads action {source!r}, which is not in the plan"
-            hint = nearest(source, known)
+            hint = known.nearest(source)
             problems.append(PlanProblem("reference_unknown_action", f"{place}.reference", message, hint))
     if check.operator == "matches":
         problems.extend(_pattern_problems(check, f"{place}.value"))
@@ -178,8 +200,3 @@ def _pattern_problems(check: OutcomeValidation, place: str) -> list[PlanProblem]
         hint = "look-around and back-references are not available: patterns run in linear time"
         return [PlanProblem("invalid_pattern", place, f"Not a regular expression: {reason}", hint)]
     return []
-
-
-def _at(plan: ExecutionPlan, action_id: str, field: str) -> str:
-    number = next(n for n, action in enumerate(plan.actions) if action.id == action_id)
-    return f"actions[{number}].{field}"

@@ -18,6 +18,7 @@ from workflow_state.conditions import Expression, describe, evaluate, json_equal
 from workflow_state.errors import ConditionEvaluationError
 from workflow_state.matching import matches
 from workflow_state.models import (
+    MAX_MILLISECONDS,
     ActionStatus,
     ErrorCategory,
     ErrorDetail,
@@ -38,9 +39,12 @@ TRANSITIONS: Mapping[ActionStatus, frozenset[ActionStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of an action whose turn has come; ``halts``: the execution ends because of it."""
+    """What becomes of an action whose turn has come; ``halts``: the execution ends because of it.
 
-    kind: Literal["run", "skip", "fail"]
+    ``fall_back``: its condition failed it, and it completes with its fallback value.
+    """
+
+    kind: Literal["run", "skip", "fail", "fall_back"]
     reason: str = ""
     error: ErrorDetail | None = None
     halts: bool = False
@@ -122,13 +126,19 @@ def _check_condition(program: Program, step: Step, outcomes: Mapping[str, Outcom
         if evaluate(expression, seen):
             return RUN
     except ConditionEvaluationError as error:
-        detail = ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=str(error), retryable=False)
-        return Decision("fail", str(error), detail, halts=step.on_failure == "halt")
+        return _fail(step, ErrorCategory.VALIDATION_FAILED, str(error))
     reason = f"condition not met: {describe(expression, seen)}"
     if step.condition.else_ == "skip":
         return Decision("skip", reason)
-    detail = ErrorDetail(category=ErrorCategory.CONDITION_NOT_MET, message=reason, retryable=False)
-    return Decision("fail", reason, detail, halts=step.on_failure == "halt")
+    return _fail(step, ErrorCategory.CONDITION_NOT_MET, reason)
+
+
+def _fail(step: Step, category: ErrorCategory, message: str) -> Decision:
+    """What the plan says of a failure holds for that of a condition too."""
+    error = ErrorDetail(category=category, message=message, retryable=False)
+    if step.fallback is not None:
+        return Decision("fall_back", message, error)
+    return Decision("fail", message, error, halts=step.on_failure == "halt")
 
 
 def effective(program: Program, action_id: str, outcomes: Mapping[str, Outcome]) -> Outcome:
@@ -231,7 +241,7 @@ def retry_delay(step: Step, attempt: int, lost: int, error: ErrorDetail, jitter:
     delay = min(policy.min_timeout_in_ms * policy.factor ** min(failures - 1, 60), policy.max_timeout_in_ms)
     if policy.randomize:
         delay *= 0.5 + jitter / 2
-    return int(max(delay, (error.retry_after or 0) * 1000))
+    return int(max(delay, min((error.retry_after or 0) * 1000, MAX_MILLISECONDS)))
 
 
 def final_error(halted: str, outcomes: Mapping[str, Outcome], unmet: list[str]) -> ErrorDetail | None:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from workflow_state.errors import PlanProblem, PlanValidationError
+from workflow_state.hints import Names
 from workflow_state.models import ExecutionPlan, Model
-from workflow_state.plan_checks import find_errors, nearest
+from workflow_state.plan_checks import find_errors
 from workflow_state.plan_lint import find_warnings
 
 #: How deep JSON in a plan may nest; bounded because plans come from outside.
@@ -70,7 +71,7 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
     try:
         return ExecutionPlan.model_validate(data)
     except ValidationError as error:
-        raise PlanValidationError([_form_problem(e) for e in error.errors(include_url=False)]) from None
+        raise PlanValidationError(_form_problems(error)) from None
 
 
 def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
@@ -91,7 +92,17 @@ def find_plan_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     return find_errors(plan) or find_warnings(plan)
 
 
-def _form_problem(error: ErrorDetails) -> PlanProblem:
+def _form_problems(error: ValidationError) -> list[PlanProblem]:
+    names = Names(_FIELD_NAMES)
+    # Pydantic also counts what is left of a list when every item is bad: "too short" is then no news.
+    return [
+        _form_problem(e, names)
+        for e in error.errors(include_url=False)
+        if not (e["loc"] == ("actions",) and e["type"] == "too_short" and e["input"])
+    ]
+
+
+def _form_problem(error: ErrorDetails, names: Names) -> PlanProblem:
     location = ""
     for part in error["loc"]:
         location += f"[{part}]" if isinstance(part, int) else f"{'.' if location else ''}{part}"
@@ -104,7 +115,9 @@ def _form_problem(error: ErrorDetails) -> PlanProblem:
         hint = "use letters, digits and _ - . : and start with a letter, a digit or _"
         return PlanProblem("invalid_id", location, message, hint)
     if code == "unknown_field":
-        suggestion = nearest(str(error["loc"][-1]), _FIELD_NAMES) or "remove it"
+        name = str(error["loc"][-1])
+        twice = "remove it: the field is given in both spellings"
+        suggestion = twice if name in names else names.nearest(name) or "remove it"
     message = error["msg"]
     if code not in ("missing_field", "unknown_field"):
         message += f"; found {_shorten(found)}"
@@ -126,7 +139,11 @@ def _depth_problem(data: Mapping[Any, Any]) -> PlanProblem | None:
 
 
 def _shorten(value: object) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:
+        # Python does not write out integers of more than some thousand digits.
+        shown = f"a {type(value).__name__} too large to show"
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 

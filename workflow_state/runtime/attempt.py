@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from billiard.common import terminate_handler_fired
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from pydantic import JsonValue
 
 from workflow_state import rules
@@ -48,7 +51,12 @@ def run_attempt(
         budget = None if max_input_size is None else Budget(max_input_size)
         inputs = {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
         return AttemptResult(actions.get(step.definition).run(inputs, context))
-    except Exception as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
+    except SystemExit as error:
+        # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
+        if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
+            raise
+        return failed(error, step)
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
         return failed(error, step)
 
 

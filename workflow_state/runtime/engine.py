@@ -15,7 +15,7 @@ from celery import Celery
 from workflow_state import rules
 from workflow_state.compiler import compile_plan
 from workflow_state.models import ErrorDetail, ExecutionPlan, ExecutionState
-from workflow_state.program import SCHEMA_VERSION, Program
+from workflow_state.program import SCHEMA_VERSION, Program, Step
 from workflow_state.runtime import canvas
 from workflow_state.runtime.leases import LeaseKeeper
 from workflow_state.runtime.points import reached
@@ -152,12 +152,7 @@ class Engine:
         seen = rules.looked_at(program, ids)
         outcomes = self.store.outcomes(execution_id, seen, with_outputs=not program.plain_levels[level])
         decided = rules.decide_level(program, ids, outcomes)
-        settled = [
-            self._skip(execution_id, name, decision.reason)
-            if decision.error is None
-            else self._fail(execution_id, name, decision.error)
-            for name, decision in decided.ended
-        ]
+        settled = [self._settled(execution_id, program.steps[name], decision) for name, decision in decided.ended]
         return decided.run, settled, decided.halted
 
     def _publish_level(self, execution_id: str, program: Program, level: int, parts: int, ready: Sequence[str]) -> None:
@@ -197,13 +192,20 @@ class Engine:
         outcomes = self.store.outcomes(execution_id, rules.outcome_sources(program), with_outputs=True)
         return rules.final_error("", outcomes, rules.outcome_problems(program, outcomes))
 
+    def _settled(self, execution_id: str, step: Step, decision: rules.Decision) -> Settled:
+        """An action ended by a decision, as the store takes it."""
+        if decision.error is None:
+            return self._skip(execution_id, step.id, decision.reason)
+        error = decision.error.model_dump_json()
+        if decision.kind == "fall_back" and step.fallback is not None:
+            payload = self.store.results.success(execution_id, step.id, step.fallback[0])
+            return Settled(step.id, "completed", payload, error=error)
+        payload = self.store.results.failure(execution_id, step.id, decision.error)
+        return Settled(step.id, "failed", payload, error=error)
+
     def _skip(self, execution_id: str, action_id: str, reason: str) -> Settled:
         payload = self.store.results.skipped(execution_id, action_id, reason)
         return Settled(action_id, "skipped", payload, reason=reason)
-
-    def _fail(self, execution_id: str, action_id: str, error: ErrorDetail) -> Settled:
-        payload = self.store.results.failure(execution_id, action_id, error)
-        return Settled(action_id, "failed", payload, error=error.model_dump_json())
 
 
 _engines: WeakKeyDictionary[Celery, Engine] = WeakKeyDictionary()

@@ -8,6 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
 from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, UnknownActionError
+from workflow_state.json_values import problem_in
 from workflow_state.models import ErrorCategory, ErrorDetail
 
 #: How much of a traceback is kept with an attempt: its end says most.
@@ -17,6 +18,14 @@ MESSAGE_LIMIT = 4_000
 
 def describe_error(error: BaseException, timeout_ms: int | None = None) -> ErrorDetail:
     """The error as records keep it. ``timeout_ms``: the action's own, for the message of an overrun."""
+    try:
+        return _describe(error, timeout_ms)
+    except Exception as problem:  # noqa: BLE001 - an error that cannot be read is still the attempt's error
+        message = f"{type(error).__name__}, which cannot be shown ({type(problem).__name__})"
+        return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=message)
+
+
+def _describe(error: BaseException, timeout_ms: int | None) -> ErrorDetail:
     match error:
         case ActionError():
             return _from_action_error(error)
@@ -45,20 +54,23 @@ def _from_action_error(error: ActionError) -> ErrorDetail:
         category = ErrorCategory(error.category)
     except ValueError:
         category = ErrorCategory.ACTION_FAILED
+    message, retryable = _shorten(str(error.message)), bool(error.retryable)
     fields = {
-        "category": category,
-        "message": _shorten(error.message),
-        "code": error.code,
+        "code": None if error.code is None else str(error.code),
         "status_code": error.status_code,
-        "retryable": error.retryable,
         "retry_after": error.retry_after,
         "suggestion": error.suggestion,
+        "context": error.context,
     }
+    known = {"category": category, "message": message, "retryable": retryable}
     try:
-        return ErrorDetail.model_validate({**fields, "context": error.context})
+        found = ErrorDetail.model_validate({**known, **fields})
+        if not problem_in(found.model_dump(mode="json")):
+            return found
     except ValidationError:
-        # A context that is not JSON must not hide the error itself.
-        return ErrorDetail.model_validate({**fields, "context": {"unreadable": _shorten(repr(error.context))}})
+        pass
+    # A field of the wrong form must not hide the error itself.
+    return ErrorDetail.model_validate({**known, "context": {"unreadable": _shorten(repr(fields))}})
 
 
 def _named(error: BaseException) -> str:
@@ -66,4 +78,5 @@ def _named(error: BaseException) -> str:
 
 
 def _shorten(text: str) -> str:
+    text = text.encode(errors="replace").decode()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

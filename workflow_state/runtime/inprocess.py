@@ -19,7 +19,7 @@ from typing import Any
 
 from workflow_state import rules
 from workflow_state.actions import ActionContext, ActionRegistry
-from workflow_state.models import ErrorDetail, ExecutionState
+from workflow_state.models import ExecutionState
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
 from workflow_state.runtime.attempt import AttemptResult, run_attempt
@@ -67,7 +67,7 @@ class InProcessRun:
         for level in self._program.levels:
             decided = rules.decide_level(self._program, level, self._outcomes(rules.looked_at(self._program, level)))
             for name, decision in decided.ended:
-                self._settle(name, decision.reason, decision.error)
+                self._settle(self._program.steps[name], decision)
             self._halted = self._halted or decided.halted
             if not self._halted:
                 self._run_level(decided.run)
@@ -75,7 +75,7 @@ class InProcessRun:
                 break
         for name in self._program.steps:
             if name not in self._records:
-                self._settle(name, rules.not_started(self._halted), None)
+                self._skip(name, rules.not_started(self._halted))
         return self._final_state(started)
 
     def _run_level(self, ids: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ class InProcessRun:
             due, _, name, attempt = heapq.heappop(queue)
             self._waited += max(0, due - self._clock())
             if self._halted and attempt == 1:
-                self._settle(name, rules.not_started(self._halted), None)
+                self._skip(name, rules.not_started(self._halted))
                 continue
             delay = self._attempt(self._program.steps[name], attempt)
             if delay is not None:
@@ -114,7 +114,7 @@ class InProcessRun:
         ended = self._clock()
         if result.error is None:
             self._outputs[step.id] = result.output
-            self._records[step.id] = replace(record, status="completed", ended_at=ended)
+            self._records[step.id] = replace(record, status="completed", ended_at=ended, error=None)
             return None
         self._attempts[step.id].append(
             {
@@ -141,10 +141,20 @@ class InProcessRun:
             self._halted = self._halted or step.id
         return None
 
-    def _settle(self, name: str, reason: str, error: ErrorDetail | None) -> None:
-        status = "skipped" if error is None else "failed"
-        text = None if error is None else error.model_dump_json()
-        self._records[name] = Record(status=status, ended_at=self._clock(), reason=reason, error=text)
+    def _settle(self, step: Step, decision: rules.Decision) -> None:
+        """End an action by decision."""
+        if decision.error is None:
+            self._skip(step.id, decision.reason)
+            return
+        status = "failed"
+        if decision.kind == "fall_back" and step.fallback is not None:
+            status = "completed"
+            self._outputs[step.id] = step.fallback[0]
+        error = decision.error.model_dump_json()
+        self._records[step.id] = Record(status=status, ended_at=self._clock(), error=error)
+
+    def _skip(self, name: str, reason: str) -> None:
+        self._records[name] = Record(status="skipped", ended_at=self._clock(), reason=reason)
 
     def _outcomes(self, ids: Sequence[str]) -> dict[str, Outcome]:
         return {name: outcome_of(self._records.get(name, Record()), self._outputs.get(name, MISSING)) for name in ids}

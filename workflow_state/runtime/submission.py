@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult, EagerResult
+from kombu.exceptions import OperationalError
+from pydantic_core import PydanticSerializationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workflow_state.errors import PlanProblem, PlanValidationError
 from workflow_state.models import ExecutionPlan, ExecutionState
@@ -53,6 +59,25 @@ def plan_as_text(args: Any) -> Any:
     return (ValidPlanText.of(prepare_plan(plan)), *rest)
 
 
+def unchecked(args: Any) -> Any:
+    """The arguments with an invalid plan as text: the worker it goes to says what is wrong with it."""
+    plan, *rest = args
+    return (plan if isinstance(plan, str) else json.dumps(plan), *rest)
+
+
+def check_server(backend: Any) -> None:
+    """Fail at once when the server is away: Celery subscribes to a result before it sends, and would try for 20 s.
+
+    Raises:
+        kombu.exceptions.OperationalError: as publishing does when the broker is away.
+    """
+    if isinstance(backend, RedisBackend):
+        try:
+            backend.client.ping()
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            raise OperationalError(f"The result backend cannot be reached: {error}") from error
+
+
 def check_limits(actions: int, text_size: int, settings: Settings) -> None:
     """Refuse a plan that is larger than the settings allow; ``text_size``: characters of its JSON."""
     problems = []
@@ -75,7 +100,10 @@ class ValidPlanText(str):
     @classmethod
     def of(cls, plan: ExecutionPlan) -> ValidPlanText:
         """The text of a plan, with the name to show for it."""
-        text = cls(plan.model_dump_json(by_alias=True, exclude_unset=True))
+        try:
+            text = cls(plan.model_dump_json(by_alias=True, exclude_unset=True))
+        except PydanticSerializationError as error:
+            raise PlanValidationError([PlanProblem("invalid_json", "", f"The plan is not JSON: {error}")]) from None
         text.plan_title = plan.title
         text.actions = len(plan.actions)
         return text

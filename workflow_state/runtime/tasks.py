@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_task, shared_task
 from celery.exceptions import Ignore, Reject, TimeLimitExceeded
 from celery.result import EagerResult
 from kombu.exceptions import OperationalError
@@ -27,6 +27,7 @@ from workflow_state.errors import (
     ActionFailedError,
     NewerSchemaError,
     PlanExecutionError,
+    PlanValidationError,
 )
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.runtime.engine import engine_of, new_owner
@@ -38,7 +39,9 @@ from workflow_state.runtime.submission import (
     ValidPlanText,
     check_id,
     check_limits,
+    check_server,
     plan_as_text,
+    unchecked,
 )
 from workflow_state.settings import Settings
 from workflow_state.validation import prepare_plan
@@ -101,17 +104,28 @@ class PlanTask(EngineTask):
             PlanValidationError: before anything is sent.
             kombu.exceptions.OperationalError: the broker cannot be reached.
         """
-        args = plan_as_text(args)
-        if kwargs and "plan" in kwargs:
-            kwargs = {**kwargs, "plan": plan_as_text((kwargs["plan"],))[0]}
+        follows = options.get("parent_id") is not None
+        try:
+            if options.get("task_id"):
+                check_id(options["task_id"])
+            args = plan_as_text(args)
+            if kwargs and "plan" in kwargs:
+                kwargs = {**kwargs, "plan": plan_as_text((kwargs["plan"],))[0]}
+            if args and isinstance(args[0], ValidPlanText):
+                check_limits(args[0].actions, len(args[0]), Settings.of(self.app))
+        except PlanValidationError:
+            if not follows:
+                raise
+            # The task before has done its work; it is this one that shall fail, in the worker it goes to.
+            args = unchecked(args)
+        if not (follows or current_task or self.app.conf.task_always_eager):
+            check_server(self.backend)
         # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
-        if args and isinstance(args[0], ValidPlanText):
-            check_limits(args[0].actions, len(args[0]), Settings.of(self.app))
-            options.setdefault("shadow", args[0].plan_title)
-            options.setdefault("argsrepr", f"(<plan {args[0].plan_title!r}>,)")
+        title = args[0].plan_title if args and isinstance(args[0], ValidPlanText) else None
+        if title:
+            options.setdefault("shadow", title)
+        options.setdefault("argsrepr", f"(<plan {title or '?'!r}>,)")
         options.setdefault("kwargsrepr", "{}")
-        if options.get("task_id"):
-            check_id(options["task_id"])
         result = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
 

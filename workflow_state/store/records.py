@@ -103,7 +103,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An action that a decision ends, with no message and no attempt: skipped, or failed by its condition."""
+    """An action that a decision ends, with no message and no attempt: skipped, or failed by its condition.
+
+    A condition's failure with a fallback value makes it completed, with the error kept.
+    """
 
     action_id: str
     status: str

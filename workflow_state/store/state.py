@@ -136,4 +136,5 @@ def _time(milliseconds: str | int | None) -> datetime | None:
 
 
 def _duration(start: str | int | None, end: str | int | None) -> int | None:
-    return int(end) - int(start) if start and end else None
+    # A server's clock can be set back.
+    return max(0, int(end) - int(start)) if start and end else None

@@ -19,6 +19,8 @@ if record.token ~= token or record.status ~= 'running' or record.phase == 'retry
   return {'stale', head_of(execution)}
 end
 
+-- The error of an earlier attempt is in the trace; the action's own is that of its last.
+record.error = nil
 if ARGV[6] ~= '' then
   record.error = ARGV[6]
   local entry = cjson.encode({number = record.attempt, started_at = record.attempt_at, ended_at = now,

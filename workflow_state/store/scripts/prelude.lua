@@ -31,7 +31,8 @@ local function head_of(key)
   return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6])}
 end
 
--- End pending actions by decision (skipped, or failed by a condition) and store their results.
+-- End pending actions by decision (skipped, failed by a condition, or completed with the fallback value
+-- of such a failure) and store their results.
 -- rows: flat list of action id, record JSON, result payload; result keys begin at first_key.
 -- Returns how many were still pending.
 local function settle(execution, actions, now, rows, first_row, first_key)
@@ -44,7 +45,7 @@ local function settle(execution, actions, now, rows, first_row, first_key)
       redis.call('HSET', actions, rows[i], cjson.encode(record))
       redis.call('SET', KEYS[key], rows[i + 2])
       redis.call('PUBLISH', KEYS[key], rows[i + 2])
-      redis.call('HINCRBY', execution, record.status, 1)
+      if record.status ~= 'completed' then redis.call('HINCRBY', execution, record.status, 1) end
       settled = settled + 1
     end
     key = key + 1

@@ -1,0 +1,52 @@
+"""What JSON, and Celery's way of reading it, can give back as it was.
+
+Outputs, fallbacks and error contexts travel through a result backend and in messages. What would be
+read back as something else, or not at all, is refused where it appears: later it would make a whole
+execution unreadable.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+#: How deep a value may nest: what reads it may recurse.
+MAX_DEPTH: Final = 64
+#: Celery's JSON reads an object of exactly these keys as a value of a Python type.
+_CODEC_KEYS: Final = {"__type__", "__value__"}
+
+
+def problem_in(value: JsonValue) -> str:
+    """Why a value of JSON types cannot be kept as JSON; "" when it can."""
+    layer: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        deeper: list[Any] = []
+        for item in layer:
+            if isinstance(item, str):
+                if not item.isascii() and not is_text(item):
+                    return "a text has half of a surrogate pair"
+            elif isinstance(item, float):
+                if not math.isfinite(item):
+                    return f"{item} is no JSON number"
+            elif isinstance(item, dict):
+                if item.keys() == _CODEC_KEYS:
+                    return "an object with the keys __type__ and __value__ alone has a meaning of its own for Celery"
+                deeper.extend(item)
+                deeper.extend(item.values())
+            elif isinstance(item, list):
+                deeper.extend(item)
+        if not deeper:
+            return ""
+        layer = deeper
+    return f"it nests deeper than {MAX_DEPTH} levels"
+
+
+def is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: Python's may hold halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
