@@ -50,6 +50,7 @@ def compile_plan(plan: ExecutionPlan) -> Program:
             stands_in_for=tuple(principals.get(action.id, ())),
             fallback=(handling[action.id].fallback_value,) if handling[action.id].has_fallback else None,
             on_failure=_on_failure(action.id, handling, dependents, principals),
+            on_skip=_on_skip(action.id, handling, dependents, principals),
             retry=action.retry or RetryPolicy(),
             timeout=action.timeout,
             queue=action.queue,
@@ -99,6 +100,21 @@ def _on_failure(
     flag of every action that depends on it.
     """
     if handling[action_id].alternative_action_id:
+        return "continue"
+    return "continue" if tolerates(action_id, handling, dependents, principals) else "halt"
+
+
+def _on_skip(
+    action_id: str,
+    handling: Mapping[str, ErrorHandling],
+    dependents: Mapping[str, list[str]],
+    principals: Mapping[str, list[str]],
+) -> Literal["halt", "continue"]:
+    """Whether skipping an alternative that is called for halts the execution: the failure stays unhandled.
+
+    Its own alternative does not help: that one is called for when it fails.
+    """
+    if action_id not in principals:
         return "continue"
     return "continue" if tolerates(action_id, handling, dependents, principals) else "halt"
 

@@ -31,7 +31,8 @@ class Step(ProgramModel):
     ``needs`` is whom it waits for (its dependencies, and edges that alternatives add); ``sources`` whose
     results its inputs and condition read, stand-ins included; ``fallback`` a one-element tuple when a
     fallback value was given. ``timeout``: milliseconds. ``on_failure``: whether its final failure halts
-    the execution; the plan's flags are weighed once, when it is compiled.
+    the execution, ``on_skip``: whether it does to skip it when it is called for as an alternative; the plan's
+    flags are weighed once, when it is compiled.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Step(ProgramModel):
     stands_in_for: tuple[str, ...] = ()
     fallback: tuple[JsonValue] | None = None
     on_failure: Literal["halt", "continue"] = "halt"
+    on_skip: Literal["halt", "continue"] = "continue"
     retry: RetryPolicy = RetryPolicy()
     timeout: int | None = None
     queue: str | None = None

@@ -68,7 +68,7 @@ def decide(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> Dec
     decision = _cascade(program, step, outcomes) or _check_condition(program, step, outcomes)
     # Skipping an alternative that is called for leaves the failure it stands for unhandled.
     if decision.kind == "skip" and activated:
-        return Decision("skip", decision.reason, halts=step.on_failure == "halt")
+        return Decision("skip", decision.reason, halts=step.on_skip == "halt")
     return decision
 
 
