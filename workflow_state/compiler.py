@@ -11,7 +11,7 @@ from typing import Literal
 from workflow_state import graph
 from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import scheduling_needs
-from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy
+from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy, UserConfirmation
 from workflow_state.program import SCHEMA_VERSION, Program, Step
 from workflow_state.references import find_references
 
@@ -53,6 +53,7 @@ def compile_plan(plan: ExecutionPlan) -> Program:
             on_skip=_on_skip(action.id, handling, dependents, principals),
             retry=action.retry or RetryPolicy(),
             timeout=action.timeout,
+            confirmation=_confirmation(action),
             queue=action.queue,
             priority=action.priority,
         )
@@ -66,6 +67,11 @@ def compile_plan(plan: ExecutionPlan) -> Program:
         steps=steps,
         expected_outcome=plan.expected_outcome,
     )
+
+
+def _confirmation(action: PlannedAction) -> UserConfirmation | None:
+    asked = action.user_confirmation
+    return asked if asked is not None and asked.required else None
 
 
 def _sources(action: PlannedAction, handling: Mapping[str, ErrorHandling]) -> tuple[str, ...]:

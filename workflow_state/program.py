@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 
 from workflow_state.errors import NewerSchemaError
-from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy
+from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserConfirmation
 
 #: Raised whenever a change makes older workers unable to run a stored program.
 SCHEMA_VERSION = 1
@@ -51,6 +51,7 @@ class Step(ProgramModel):
     on_skip: Literal["halt", "continue"] = "continue"
     retry: RetryPolicy = RetryPolicy()
     timeout: int | None = None
+    confirmation: UserConfirmation | None = None
     queue: str | None = None
     priority: int | None = None
 
@@ -104,6 +105,7 @@ class Program(ProgramModel):
                 notes += [f"if {step.condition.if_} else {step.condition.else_}"] if step.condition else []
                 notes += [f"stands in for {', '.join(step.stands_in_for)}"] if step.stands_in_for else []
                 notes += ["has a fallback"] if step.fallback else []
+                notes += ["asks for confirmation"] if step.confirmation else []
                 notes += [f"on failure {step.on_failure}"]
                 lines.append(f"  {action_id} = {step.definition}: {'; '.join(notes)}")
         return "\n".join(lines)

@@ -104,8 +104,11 @@ def looked_at(program: Program, ids: Sequence[str]) -> list[str]:
 
 
 def not_started(halted: str) -> str:
-    """The reason of an action that never ran because the execution halted."""
-    return f"not started: the execution had halted on action {halted!r}"
+    """The reason of an action that never ran because the execution halted, or ("") was cancelled."""
+    return f"not started: the execution had halted on action {halted!r}" if halted else CANCELLED
+
+
+CANCELLED = "not started: the execution was cancelled"
 
 
 def _cascade(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> Decision | None:

@@ -8,9 +8,11 @@ from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError
 from workflow_state.models import ActionResult, ExecutionState
 from workflow_state.program import Program
-from workflow_state.settings import Settings
-from workflow_state.store.redis import Store, outcome_of
-from workflow_state.store.results import ActionResults
+from workflow_state.references import MISSING
+from workflow_state.runtime import control
+from workflow_state.runtime.engine import engine_of
+from workflow_state.store.reader import outcome_of
+from workflow_state.store.records import Record
 from workflow_state.store.state import action_state, read_state
 
 
@@ -25,8 +27,8 @@ class StateManager:
     """
 
     def __init__(self, app: Celery | None = None) -> None:
-        app = app or current_app._get_current_object()
-        self._store = Store(ActionResults(app), Settings.of(app).prefix)
+        self._engine = engine_of(app or current_app._get_current_object())
+        self._store = self._engine.store
 
     def get_full_state(self, execution_id: str) -> ExecutionState:
         """Everything known of an execution, read at one moment.
@@ -60,20 +62,41 @@ class StateManager:
         snapshot = self._store.snapshot(execution_id)
         if snapshot.fields["status"] not in ("initializing", "running", "paused_for_confirmation"):
             return []
-        if snapshot.fields.get("halted"):
+        if snapshot.fields.get("halted") or snapshot.fields.get("cancel"):
             return []
         program = Program.from_json(snapshot.program)
-        ended = {name: record for name, record in snapshot.actions.items() if record.status != "running"}
+        ended = {name: record for name, record in snapshot.actions.items() if record.ended_at is not None}
         open_steps = [
             step
             for name, step in program.steps.items()
-            if name not in snapshot.actions and all(before in ended for before in step.needs)
+            if snapshot.actions.get(name, Record()).may_begin and all(before in ended for before in step.needs)
         ]
         read = {source for step in open_steps for source in step.sources if step.condition}
         completed = [name for name in read if name in ended and ended[name].status == "completed"]
         outputs = self._store.outputs(execution_id, completed)
-        outcomes = {name: outcome_of(record, outputs.get(name)) for name, record in ended.items()}
+        outcomes = {name: outcome_of(record, outputs.get(name, MISSING)) for name, record in ended.items()}
         return [step.id for step in open_steps if rules.decide(program, step, outcomes).kind == "run"]
+
+    def cancel_execution(self, execution_id: str, reason: str = "The execution was cancelled") -> bool:
+        """Cancel: nothing new starts, what runs may look at its context and ends, what was done is kept.
+
+        Returns False when the execution had ended already; cancelling twice is the same as once.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        return control.cancel(self._engine, execution_id, reason)
+
+    def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str = "") -> None:
+        """Answer a confirmation: True lets the action run, False cancels the execution.
+
+        Giving the same answer again changes nothing.
+
+        Raises:
+            ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+            InvalidTransitionError: the action does not wait for one, or the other answer was given.
+        """
+        control.confirm(self._engine, execution_id, action_id, confirmed, user_id)
 
     def _step_of(self, execution_id: str, action_id: str) -> None:
         text = self._store.program(execution_id)

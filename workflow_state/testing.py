@@ -28,6 +28,7 @@ def run_plan(
     execution_id: str | None = None,
     now: Callable[[], int] | None = None,
     jitter: Callable[[], float] = random.random,
+    confirm: Callable[[str], bool] = lambda _: True,
 ) -> ExecutionState:
     """Run a plan to its end and give the final state; the rules are those of the engine.
 
@@ -38,6 +39,7 @@ def run_plan(
         execution_id: a new one when None.
         now: the clock, milliseconds since the epoch; the system's when None. Waits between attempts
             are added to it, nothing sleeps.
+        confirm: the answer to an action's confirmation, by its id; every one is given when left out.
         jitter: numbers from 0 to 1 for retry delays, such as ``lambda: 1.0``.
 
     Raises:
@@ -45,4 +47,4 @@ def run_plan(
     """
     program = compile_plan(prepare_plan(plan))
     known = actions if isinstance(actions, ActionRegistry) else registry.overlaid(actions or {})
-    return InProcessRun(program, execution_id or str(uuid.uuid4()), known, now, jitter).run()
+    return InProcessRun(program, execution_id or str(uuid.uuid4()), known, now, jitter, confirm).run()

@@ -14,7 +14,7 @@ from celery import Celery
 
 from workflow_state import rules
 from workflow_state.compiler import compile_plan
-from workflow_state.models import ErrorDetail, ExecutionPlan, ExecutionState
+from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionPlan, ExecutionState
 from workflow_state.program import SCHEMA_VERSION, Program, Step
 from workflow_state.runtime import canvas
 from workflow_state.runtime.leases import LeaseKeeper
@@ -70,19 +70,23 @@ class Engine:
             if head is None or not head.active or head.open > 0:
                 return
             level = head.cursor + 1
-            if level == len(program.levels) or head.halted:
+            if level == len(program.levels) or head.stopping:
+                self._end(execution_id, program, head)
                 self.publish_finish(execution_id)
                 return
             ready, settled, halted = self._decide_level(execution_id, program, level, head)
-            parts = -(-len(program.levels[level]) // self.settings.part_size) if ready else 0
-            opened = self.store.advance(
-                execution_id, level, len(ready), parts, settled, halted, uuid.uuid4().hex, self.settings.lease_ms
-            )
-            if not opened:
+            waiting = _waiting(program, ready)
+            now = [name for name in ready if name not in waiting]
+            parts = -(-len(program.levels[level]) // self.settings.part_size) if now else 0
+            opener, look_after = uuid.uuid4().hex, self.settings.lease_ms
+            if not self.store.advance(
+                execution_id, level, len(ready), parts, settled, halted, opener, look_after, waiting
+            ):
                 return
             reached("level opened")
+            if now:
+                self._publish_level(execution_id, program, level, parts, now)
             if ready:
-                self._publish_level(execution_id, program, level, parts, ready)
                 return
             head = None
 
@@ -95,7 +99,7 @@ class Engine:
         size = self.settings.part_size
         ids = program.levels[level][part * size : (part + 1) * size]
         records = self.store.records(execution_id, ids)
-        self._publish(execution_id, program, level, part, [i for i in ids if records[i].status == "pending"])
+        self._publish(execution_id, program, level, part, [i for i in ids if records[i].may_begin])
 
     def publish_finish(self, execution_id: str) -> None:
         """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""
@@ -105,7 +109,7 @@ class Engine:
         finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
 
     def complete(self, execution_id: str, owner: str) -> ExecutionState | None:
-        """End the execution: settle what never ran, check the expected outcome, and give the final state.
+        """Give the final state of an execution that has ended, to be stored as its result.
 
         None when there is nothing to end: it is unknown, still has open actions, another delivery is at
         it, or it was closed before. ``owner`` is unique to the delivery.
@@ -122,12 +126,7 @@ class Engine:
             return None
         reached("ending")
         if head.active:
-            if head.halted:
-                self._settle_unstarted(execution_id, program, head.halted)
-            error = self._final_error(execution_id, program, head)
-            status = "failed" if error else "completed"
-            self.store.finalize(execution_id, status, error, self.settings.lease_ms)
-        reached("ended")
+            self._end(execution_id, program, head)
         return read_state(self.store, execution_id)
 
     def close(self, execution_id: str) -> None:
@@ -137,10 +136,34 @@ class Engine:
         if program is not None:
             self.store.close(execution_id, list(program.steps), self.store.results.expires)
 
-    def skip_unstarted(self, execution_id: str, action_id: str, halted: str) -> Head | None:
-        """End an action whose message arrived after the execution halted."""
-        settled = [self._skip(execution_id, action_id, rules.not_started(halted))]
-        return self.store.settle(execution_id, settled, were_open=True, look_after_ms=self.settings.lease_ms)
+    def stop_level(self, execution_id: str) -> None:
+        """After a halt or a cancel: end what is open and has not begun; what runs ends by itself."""
+        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        if program is None or head is None or not head.active or not head.stopping:
+            return
+        if head.open > 0:
+            head = self.stop_open(execution_id, program.levels[head.cursor], head.halted) or head
+        if head.open == 0:
+            self.advance(execution_id, head)
+
+    def stop_open(self, execution_id: str, action_ids: Sequence[str], halted: str) -> Head | None:
+        """End those of these open actions that must not start, as the execution halted or ("") was cancelled.
+
+        Between two attempts an action goes on when the execution halted: it has begun. A cancel ends it.
+        """
+        records = self.store.records(execution_id, action_ids)
+        settled = [
+            self._skip(execution_id, name, rules.not_started(halted))
+            for name, record in records.items()
+            if record.status == "pending"
+        ]
+        settled += [
+            self._stopped_between(execution_id, name, record.error)
+            for name, record in records.items()
+            if record.phase == "retry" and record.error and not halted
+        ]
+        look_after = self.settings.lease_ms
+        return self.store.settle(execution_id, settled, were_open=True, look_after_ms=look_after)
 
     def _decide_level(
         self, execution_id: str, program: Program, level: int, head: Head
@@ -174,6 +197,15 @@ class Engine:
         reached("level published")
         self.store.published(execution_id, level, part, self.settings.lease_ms)
 
+    def _end(self, execution_id: str, program: Program, head: Head) -> None:
+        """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat."""
+        if head.stopping:
+            self._settle_unstarted(execution_id, program, head.halted)
+        error = self._final_error(execution_id, program, head)
+        status = "cancelled" if head.cancel else "failed" if error else "completed"
+        self.store.finalize(execution_id, status, error, self.settings.lease_ms)
+        reached("ended")
+
     def _settle_unstarted(self, execution_id: str, program: Program, halted: str) -> None:
         records = self.store.records(execution_id, list(program.steps))
         settled = [
@@ -184,6 +216,8 @@ class Engine:
         self.store.settle(execution_id, settled, were_open=False, look_after_ms=self.settings.lease_ms)
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:
+        if head.cancel:
+            return ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=head.cancel, retryable=False)
         if head.halted:
             outcomes = self.store.outcomes(execution_id, [head.halted], with_outputs=False)
             return rules.final_error(head.halted, outcomes, [])
@@ -203,9 +237,19 @@ class Engine:
         payload = self.store.results.failure(execution_id, step.id, decision.error)
         return Settled(step.id, "failed", payload, error=error)
 
+    def _stopped_between(self, execution_id: str, action_id: str, error: str) -> Settled:
+        payload = self.store.results.failure(execution_id, action_id, ErrorDetail.model_validate_json(error))
+        return Settled(action_id, "failed", payload, error=error, between_attempts=True)
+
     def _skip(self, execution_id: str, action_id: str, reason: str) -> Settled:
         payload = self.store.results.skipped(execution_id, action_id, reason)
         return Settled(action_id, "skipped", payload, reason=reason)
+
+
+def _waiting(program: Program, ready: Sequence[str]) -> dict[str, int | None]:
+    """Of the actions whose turn has come, those that a person must agree to, with their timeouts."""
+    asked = ((name, program.steps[name].confirmation) for name in ready)
+    return {name: confirmation.timeout for name, confirmation in asked if confirmation is not None}
 
 
 _engines: WeakKeyDictionary[Celery, Engine] = WeakKeyDictionary()

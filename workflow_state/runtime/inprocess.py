@@ -19,13 +19,13 @@ from typing import Any
 
 from workflow_state import rules
 from workflow_state.actions import ActionContext, ActionRegistry
-from workflow_state.models import ExecutionState
+from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionState
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
 from workflow_state.runtime.attempt import AttemptResult, run_attempt
 from workflow_state.store.keys import action_task_id
+from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Record, Snapshot
-from workflow_state.store.redis import outcome_of
 from workflow_state.store.state import build_state
 from workflow_state.telemetry import get_logger
 
@@ -39,6 +39,7 @@ class InProcessRun:
         actions: where definitions are looked up.
         now: milliseconds since the epoch; waits are added to it.
         jitter: a number from 0 to 1 for each retry delay.
+        confirm: the answer to an action's confirmation, by its id; a rejection cancels the execution.
     """
 
     def __init__(
@@ -48,17 +49,21 @@ class InProcessRun:
         actions: ActionRegistry,
         now: Callable[[], int] | None = None,
         jitter: Callable[[], float] = random.random,
+        confirm: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._program = program
         self._id = execution_id
         self._actions = actions
         self._now = now or (lambda: time.time_ns() // 1_000_000)
         self._jitter = jitter
+        self._confirm = confirm
         self._waited = 0
         self._records: dict[str, Record] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._outputs: dict[str, Any] = {}
         self._halted = ""
+        self._cancelled = ""
+        self._confirmations: dict[str, dict[str, Any]] = {}
         self._log = get_logger(execution_id=execution_id, plan_id=program.plan_id)
 
     def run(self) -> ExecutionState:
@@ -70,13 +75,25 @@ class InProcessRun:
                 self._settle(self._program.steps[name], decision)
             self._halted = self._halted or decided.halted
             if not self._halted:
-                self._run_level(decided.run)
-            if self._halted:
+                self._run_level([name for name in decided.run if not self._program.steps[name].confirmation])
+                self._run_level([name for name in decided.run if self._agreed(name)])
+            if self._halted or self._cancelled:
                 break
         for name in self._program.steps:
             if name not in self._records:
                 self._skip(name, rules.not_started(self._halted))
         return self._final_state(started)
+
+    def _agreed(self, name: str) -> bool:
+        """Ask for an action's confirmation, after all that does not wait for one has run."""
+        if not self._program.steps[name].confirmation or self._halted or self._cancelled:
+            return False
+        asked = self._clock()
+        agreed = self._confirm(name)
+        self._confirmations[name] = {"requested_at": asked, "responded_at": self._clock(), "confirmed": agreed}
+        if not agreed:
+            self._cancelled = f"The confirmation of action {name!r} was rejected"
+        return agreed
 
     def _run_level(self, ids: Sequence[str]) -> None:
         order = itertools.count()
@@ -84,7 +101,7 @@ class InProcessRun:
         while queue:
             due, _, name, attempt = heapq.heappop(queue)
             self._waited += max(0, due - self._clock())
-            if self._halted and attempt == 1:
+            if (self._halted or self._cancelled) and attempt == 1:
                 self._skip(name, rules.not_started(self._halted))
                 continue
             delay = self._attempt(self._program.steps[name], attempt)
@@ -163,15 +180,17 @@ class InProcessRun:
         outcomes = self._outcomes([*rules.outcome_sources(self._program), *([self._halted] if self._halted else [])])
         unmet = [] if self._halted else rules.outcome_problems(self._program, outcomes)
         error = rules.final_error(self._halted, outcomes, unmet)
+        if self._cancelled:
+            error = ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=self._cancelled, retryable=False)
         fields = {
-            "status": "failed" if error else "completed",
+            "status": "cancelled" if self._cancelled else "failed" if error else "completed",
             "started_at": str(started),
             "completed_at": str(self._clock()),
             "version": str(len(self._records)),
         }
         if error is not None:
             fields["error"] = json.dumps(error.model_dump(mode="json"))
-        snapshot = Snapshot(fields, b"", b"", self._records, self._attempts)
+        snapshot = Snapshot(fields, b"", b"", self._records, self._attempts, self._confirmations)
         return build_state(self._id, self._program, snapshot, self._outputs)
 
     def _clock(self) -> int:

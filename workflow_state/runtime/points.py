@@ -16,8 +16,8 @@ Point = Literal[
     "before user code",  # the lease is taken
     "after user code",  # the result is not recorded yet
     "recorded",  # the last action of a level has ended, the next level has not started
-    "ending",  # the execution's end is claimed, its status not set
-    "ended",  # its status is set, its result not stored
+    "ended",  # the final status is set, the finishing message is not sent
+    "ending",  # the finishing task has claimed the end, the result is not stored
     "closing",  # its result is stored, its records have no TTL yet
     "sweeping",  # deadlines are claimed, nothing is sent
 ]

@@ -6,13 +6,13 @@ import threading
 from collections import OrderedDict
 
 from workflow_state.program import Program
-from workflow_state.store.redis import Store
+from workflow_state.store.reader import Reader
 
 
 class ProgramCache:
     """``limit`` is counted in actions, since that is what a program's size grows with."""
 
-    def __init__(self, store: Store, limit: int) -> None:
+    def __init__(self, store: Reader, limit: int) -> None:
         self._store = store
         self._limit = limit
         self._size = 0

@@ -22,8 +22,8 @@ from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
 from workflow_state.runtime.points import reached
 from workflow_state.store.keys import action_task_id
+from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Begun, Head
-from workflow_state.store.redis import outcome_of
 
 
 class Delivery:
@@ -100,7 +100,7 @@ class Delivery:
         self.log.debug("delivery refused", answer=begun.answer)
         head = begun.head
         if begun.answer == "halted":
-            head = self.engine.skip_unstarted(self.execution_id, self.action_id, begun.halted)
+            head = self.engine.stop_open(self.execution_id, [self.action_id], begun.halted)
         if head is not None and head.open == 0:
             self.engine.advance(self.execution_id, head)
 
@@ -199,6 +199,8 @@ class Delivery:
         if head is not None and head.open == 0:
             reached("recorded")
             self.engine.advance(self.execution_id, head)
+        elif head is not None and head.halted == self.action_id:
+            self.engine.stop_level(self.execution_id)
 
     def _try_again(self, attempt: int, delay_ms: int, error: ErrorDetail | None) -> NoReturn:
         """Send the next attempt; a long wait is left to the sweeper, so no worker holds the message."""

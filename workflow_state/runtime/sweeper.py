@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from workflow_state.errors import NewerSchemaError
-from workflow_state.runtime import canvas
+from workflow_state.runtime import canvas, control
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.points import reached
 
@@ -46,19 +46,22 @@ class Sweeper:
         return len(members)
 
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
-        """Its lease has ended without a result, or its next attempt is due and its message is not there."""
+        """Its lease has ended without a result, its next attempt is due, or its confirmation has timed out."""
         engine = self._engine
         program = engine.programs.get(execution_id)
         record = engine.store.records(execution_id, [action_id])[action_id]
-        if program is None or action_id not in program.steps or record.status != "running":
+        if program is None or action_id not in program.steps:
             engine.store.forget_deadline(execution_id, action_id)
-            return
-        attempt = record.attempt + 1 if record.phase == "retry" else record.attempt
-        engine.log.info(
-            "action sent again", execution_id=execution_id, action_id=action_id, phase=record.phase or "lease"
-        )
-        step = program.steps[action_id]
-        canvas.publish(engine.app, [canvas.action_signature(engine.app, program, step, execution_id, attempt)])
+        elif record.status == "pending" and record.phase == "confirmation":
+            control.confirmation_timed_out(engine, execution_id, action_id)
+        elif record.status == "running" or record.phase == "confirmed":
+            attempt = record.attempt + 1 if record.phase else record.attempt
+            phase = record.phase or "lease"
+            engine.log.info("action sent again", execution_id=execution_id, action_id=action_id, phase=phase)
+            step = program.steps[action_id]
+            canvas.publish(engine.app, [canvas.action_signature(engine.app, program, step, execution_id, attempt)])
+        else:
+            engine.store.forget_deadline(execution_id, action_id)
 
     def _look_at_execution(self, execution_id: str) -> None:
         """A level was not published whole, the next one did not start, or the end was not carried out."""
@@ -68,6 +71,8 @@ class Sweeper:
             engine.store.forget_deadline(execution_id)
         elif not head.active:
             engine.publish_finish(execution_id)
+        elif head.stopping and head.open > 0:
+            engine.stop_level(execution_id)
         elif head.open == 0:
             engine.advance(execution_id, head)
         elif parts := engine.store.parts_left(execution_id):
@@ -90,7 +95,7 @@ class Sweeper:
         signatures = [
             canvas.action_signature(engine.app, program, program.steps[name], execution_id)
             for name, record in records.items()
-            if record.status == "pending"
+            if record.may_begin
         ]
         empty = canvas.empty_queues(engine.app, signatures)
         lost = [signature for signature in signatures if canvas.queue_of(engine.app, signature) in empty]

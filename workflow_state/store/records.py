@@ -16,7 +16,11 @@ class StoreError(WorkflowStateError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where an execution stands. ``open``: actions of the current level that have not ended."""
+    """Where an execution stands.
+
+    ``open``: actions of the current level that have not ended; ``halted``: the action whose failure ends
+    the execution; ``cancel``: the reason, when it was cancelled.
+    """
 
     status: str
     cursor: int
@@ -24,11 +28,17 @@ class Head:
     halted: str
     failed: int
     skipped: int
+    cancel: str
 
     @property
     def active(self) -> bool:
         """Whether the engine may still move it."""
         return self.status in ("running", "paused_for_confirmation")
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing new may start."""
+        return bool(self.halted or self.cancel)
 
     @property
     def all_well(self) -> bool:
@@ -37,8 +47,8 @@ class Head:
 
     @classmethod
     def read(cls, reply: Sequence[Any]) -> Head:
-        status, cursor, open_, halted, failed, skipped = reply
-        return cls(_text(status), int(cursor), int(open_), _text(halted), int(failed), int(skipped))
+        status, cursor, open_, halted, failed, skipped, cancel = reply
+        return cls(_text(status), int(cursor), int(open_), _text(halted), int(failed), int(skipped), _text(cancel))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,8 @@ class Record:
     """One action's record. Times are milliseconds since the epoch, by the server's clock.
 
     ``token`` is the fencing token of the last lease, ``lost`` how many attempts ended with their
-    worker, ``phase`` is ``retry`` between two attempts.
+    worker. ``phase`` is ``retry`` between two attempts, ``confirmation`` while a person is asked, and
+    ``confirmed`` once they agreed and until the action begins.
     """
 
     status: str = "pending"
@@ -63,6 +74,11 @@ class Record:
     due: int | None = None
     error: str | None = None
     reason: str = ""
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether nothing but its message is missing."""
+        return self.status == "pending" and self.phase != "confirmation"
 
     @classmethod
     def read(cls, raw: bytes | str | None) -> Record:
@@ -113,11 +129,16 @@ class Settled:
     payload: bytes | str
     reason: str = ""
     error: str | None = None
+    between_attempts: bool = False
 
     def record(self) -> str:
-        """The record's JSON; the script adds the time."""
-        fields = {"status": self.status, "reason": self.reason}
-        return json.dumps(fields if self.error is None else {**fields, "error": self.error})
+        """The record's JSON; the script adds the time. ``between`` is a word to the script alone."""
+        fields: dict[str, str | bool] = {"status": self.status, "reason": self.reason}
+        if self.error is not None:
+            fields["error"] = self.error
+        if self.between_attempts:
+            fields["between"] = True
+        return json.dumps(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +150,7 @@ class Snapshot:
     program: bytes
     actions: dict[str, Record]
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    confirmations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def _text(value: bytes | str | None) -> str:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ErrorDetail
-from workflow_state.references import MISSING, Outcome
-from workflow_state.store.keys import Keys, deadline_member, split_member
-from workflow_state.store.records import Begun, Head, Record, Settled, Snapshot
+from workflow_state.store.keys import deadline_member, split_member
+from workflow_state.store.reader import SLICE, Reader
+from workflow_state.store.records import Begun, Head, Settled
 from workflow_state.store.results import ActionResults
 
 _SCRIPTS = files("workflow_state.store") / "scripts"
-#: How many result keys one command names at most: a script must not block the server for long.
-SLICE = 1000
 
 
-class Store:
+class Store(Reader):
     """Records of executions on one Redis-compatible server.
 
     Args:
@@ -30,8 +26,7 @@ class Store:
     """
 
     def __init__(self, results: ActionResults, prefix: str, now: Callable[[], int] | None = None) -> None:
-        self.results = results
-        self.keys = Keys(prefix)
+        super().__init__(results, prefix)
         self._now = now
         prelude = (_SCRIPTS / "prelude.lua").read_text("utf-8")
         client = results.client
@@ -125,10 +120,12 @@ class Store:
         halted: str,
         opener: str,
         look_after_ms: int,
+        waiting: Mapping[str, int | None] | None = None,
     ) -> bool:
         """Open a level; False when another call opened it or the one before it has not ended.
 
-        ``opener`` is unique to the call, so that one whose answer was lost can be repeated.
+        ``opener`` is unique to the call, so that one whose answer was lost can be repeated. ``waiting``:
+        of the ready actions, those that wait for a confirmation, each with its timeout in milliseconds.
         """
         keys = self.keys
         names = [
@@ -136,10 +133,34 @@ class Store:
             keys.actions(execution_id),
             keys.deadlines,
             keys.parts(execution_id),
+            keys.confirmations(execution_id),
         ]
+        asked = [item for name, ms in (waiting or {}).items() for item in (name, "" if ms is None else ms)]
         names += [self.results.key(execution_id, s.action_id) for s in settled]
-        args = [execution_id, level, ready, parts, look_after_ms, halted, opener, *_rows(settled)]
+        head = [execution_id, level, ready, parts, look_after_ms, halted, opener, len(waiting or {})]
+        args: list[Any] = [*head, *asked, *_rows(settled)]
         return bool(self._run("advance", names, args))
+
+    def confirm(
+        self, execution_id: str, action_id: str, confirmed: bool, user_id: str, look_after_ms: int
+    ) -> tuple[str, str]:
+        """Answer a confirmation; see ``confirm.lua`` for the answers. The second is the action's status."""
+        keys = self.keys
+        names = [
+            keys.execution(execution_id),
+            keys.actions(execution_id),
+            keys.deadlines,
+            keys.confirmations(execution_id),
+        ]
+        args = [execution_id, action_id, "1" if confirmed else "0", user_id, look_after_ms]
+        reply = [part.decode() for part in self._run("confirm", names, args)]
+        return reply[0], reply[1] if len(reply) > 1 else ""
+
+    def cancel(self, execution_id: str, reason: str, look_after_ms: int) -> tuple[str, Head | None]:
+        """Cancel an execution: ``cancelled``, ``ended`` or ``unknown``, and where it stands."""
+        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        reply = self._run("cancel", names, [execution_id, reason, look_after_ms])
+        return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def published(self, execution_id: str, level: int, part: int, look_after_ms: int) -> int:
         """Note that a part of a level is published; how many are left."""
@@ -195,84 +216,6 @@ class Store:
         member = deadline_member(execution_id)
         self.results.client.zadd(self.keys.deadlines, {member: now + until_ms_from_now}, xx=True)
 
-    def head(self, execution_id: str) -> Head | None:
-        """Where an execution stands; None when it is unknown."""
-        fields = ("status", "cursor", "open", "halted", "failed", "skipped")
-        reply = self.results.client.hmget(self.keys.execution(execution_id), *fields)
-        return Head.read(reply) if reply[0] else None
-
-    def fields(self, execution_id: str, *names: str) -> list[str]:
-        """Fields of the execution's hash as text, "" where one is absent.
-
-        Raises:
-            ExecutionNotFoundError: it is unknown.
-        """
-        reply = self.results.client.hmget(self.keys.execution(execution_id), "status", *names)
-        if reply[0] is None:
-            raise ExecutionNotFoundError(execution_id)
-        return [value.decode() if value else "" for value in reply[1:]]
-
-    def program(self, execution_id: str) -> bytes | None:
-        """The compiled program's JSON; None when the execution is unknown."""
-        text: bytes | None = self.results.client.get(self.keys.program(execution_id))
-        return text
-
-    def parts_left(self, execution_id: str) -> list[int]:
-        """Parts of the current level that are not known to be published."""
-        return sorted(int(part) for part in self.results.client.smembers(self.keys.parts(execution_id)))
-
-    def records(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Record]:
-        """The records of some actions, by action id."""
-        found: dict[str, Record] = {}
-        key = self.keys.actions(execution_id)
-        for start in range(0, len(action_ids), SLICE):
-            part = action_ids[start : start + SLICE]
-            found |= zip(part, map(Record.read, self.results.client.hmget(key, part)), strict=True)
-        return found
-
-    def outputs(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Any]:
-        """The outputs of completed actions, by action id; those without a stored result are left out."""
-        found: dict[str, Any] = {}
-        for start in range(0, len(action_ids), SLICE):
-            part = action_ids[start : start + SLICE]
-            payloads = self.results.client.mget([self.results.key(execution_id, name) for name in part])
-            found |= {n: self.results.output(p) for n, p in zip(part, payloads, strict=True) if p is not None}
-        return found
-
-    def outcomes(self, execution_id: str, action_ids: Sequence[str], *, with_outputs: bool) -> dict[str, Outcome]:
-        """What the rules need to know of some actions."""
-        records = self.records(execution_id, action_ids)
-        completed = [name for name, record in records.items() if record.status == "completed"]
-        outputs = self.outputs(execution_id, completed) if with_outputs else {}
-        return {name: outcome_of(record, outputs.get(name, MISSING)) for name, record in records.items()}
-
-    def snapshot(self, execution_id: str) -> Snapshot:
-        """All records of an execution, read in one transaction.
-
-        Raises:
-            ExecutionNotFoundError: it is unknown.
-        """
-        keys = self.keys
-        with self.results.client.pipeline(transaction=True) as pipe:
-            pipe.hgetall(keys.execution(execution_id))
-            pipe.get(keys.plan(execution_id))
-            pipe.get(keys.program(execution_id))
-            pipe.hgetall(keys.actions(execution_id))
-            pipe.hgetall(keys.attempts(execution_id))
-            fields, plan, program, actions, attempts = pipe.execute()
-        if not fields or plan is None or program is None:
-            raise ExecutionNotFoundError(execution_id)
-        traced: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for name, entry in attempts.items():
-            traced[name.decode().partition(":")[2]].append(json.loads(entry))
-        return Snapshot(
-            {name.decode(): value.decode() for name, value in fields.items()},
-            plan,
-            program,
-            {name.decode(): Record.read(raw) for name, raw in actions.items()},
-            traced,
-        )
-
     def close(self, execution_id: str, action_ids: Sequence[str], seconds: int) -> None:
         """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it."""
         client = self.results.client
@@ -300,12 +243,6 @@ class Store:
         """Run a script; a lost connection is retried as the backend's policy says, all scripts bear repeating."""
         clock = "" if self._now is None else self._now()
         return self.results.ensure(self._scripts[script], (keys, [clock, *args]))
-
-
-def outcome_of(record: Record, output: Any = MISSING) -> Outcome:
-    """A record as the rules see it."""
-    error = json.loads(record.error) if record.error else None
-    return Outcome(record.status, output, error, record.reason)
 
 
 def _rows(settled: Sequence[Settled]) -> list[bytes | str]:

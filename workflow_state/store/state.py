@@ -13,6 +13,7 @@ from workflow_state.models import (
     ActionResult,
     ActionStatus,
     Attempt,
+    ConfirmationState,
     ErrorDetail,
     ExecutionMetrics,
     ExecutionState,
@@ -22,11 +23,11 @@ from workflow_state.models import (
     Success,
 )
 from workflow_state.program import Program
+from workflow_state.store.reader import Reader
 from workflow_state.store.records import Record, Snapshot
-from workflow_state.store.redis import Store
 
 
-def read_state(store: Store, execution_id: str) -> ExecutionState:
+def read_state(store: Reader, execution_id: str) -> ExecutionState:
     """The state of an execution as it stands in Redis.
 
     Raises:
@@ -51,10 +52,11 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
     return ExecutionState(
         id=execution_id,
         plan_id=program.plan_id,
-        status=ExecutionStatus(fields["status"]),
+        status=_status(fields),
         started_at=started,
         completed_at=ended,
         action_states=states,
+        confirmations=tuple(_confirmation(name, entry) for name, entry in snapshot.confirmations.items()),
         error=_error(fields.get("error")),
         metrics=ExecutionMetrics(
             total_actions=len(states),
@@ -64,6 +66,24 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
             total_duration=_duration(fields.get("started_at"), fields.get("completed_at")) or 0,
         ),
         version=int(fields["version"]),
+    )
+
+
+def _status(fields: Mapping[str, str]) -> ExecutionStatus:
+    """Paused for a confirmation is what a running execution is when nothing else can run."""
+    waiting = int(fields.get("waiting") or 0)
+    if fields["status"] == "running" and 0 < waiting >= int(fields["open"]) and not fields.get("cancel"):
+        return ExecutionStatus.PAUSED_FOR_CONFIRMATION
+    return ExecutionStatus(fields["status"])
+
+
+def _confirmation(action_id: str, entry: Mapping[str, Any]) -> ConfirmationState:
+    return ConfirmationState(
+        action_id=action_id,
+        requested_at=datetime.fromtimestamp(entry["requested_at"] / 1000, UTC),
+        responded_at=_time(entry.get("responded_at")),
+        confirmed=entry.get("confirmed"),
+        user_id=entry.get("user_id"),
     )
 
 

@@ -8,13 +8,13 @@
 --   {'ended'}         the execution has ended
 --   {'done', head}    the action has ended; what followed may be lost, so look at the head
 --   {'owned'}         another delivery runs it under a live lease
---   {'early'}         the message asks for an attempt that is not due, or for an action of a level that
---                     is not open: after a crash the server may have gone back a second in time
---   {'halted', by}    the execution halted before the action began
+--   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
+--                     its confirmation or whose level is not open: after a crash the server may have gone back a second in time
+--   {'halted', by}    the execution halted before the action began, or ('' for by) was cancelled
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
 local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
-local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor')
+local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel')
 if not state[1] then return {'unknown'} end
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
 
@@ -25,8 +25,10 @@ if has_ended(record.status) then return {'done', head_of(execution)} end
 local repeated = record.status == 'running' and record.owner == owner
 if record.status == 'pending' then
   if tonumber(ARGV[7]) > tonumber(state[3]) then return {'early'} end
-  if state[2] then return {'halted', state[2]} end
+  if state[2] or state[4] then return {'halted', state[2] or ''} end
+  if record.phase == 'confirmation' then return {'early'} end
 elseif record.phase == 'retry' then
+  if state[4] then return {'halted', ''} end
   if attempt ~= record.attempt + 1 then return {'early'} end
 elseif not repeated then
   if record.lease > now then return {'owned'} end

@@ -27,25 +27,31 @@ end
 
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
-  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped')
-  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6])}
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or ''}
 end
 
--- End pending actions by decision (skipped, failed by a condition, or completed with the fallback value
--- of such a failure) and store their results.
+-- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
+-- say so, those between two attempts; and store their results.
 -- rows: flat list of action id, record JSON, result payload; result keys begin at first_key.
--- Returns how many were still pending.
-local function settle(execution, actions, now, rows, first_row, first_key)
+-- Returns how many were ended.
+local function settle(execution, actions, deadlines, execution_id, now, rows, first_row, first_key)
   local settled = 0
   local key = first_key
   for i = first_row, #rows, 3 do
-    if redis.call('HEXISTS', actions, rows[i]) == 0 then
-      local record = cjson.decode(rows[i + 1])
-      record.ended_at = now
+    local record = record_of(actions, rows[i])
+    local ended = cjson.decode(rows[i + 1])
+    local between = ended.between
+    ended.between = nil
+    if (between and record.phase == 'retry') or (not between and record.status == 'pending') then
+      if record.phase == 'confirmation' then redis.call('HINCRBY', execution, 'waiting', -1) end
+      for name, value in pairs(ended) do record[name] = value end
+      record.phase, record.due, record.ended_at = nil, nil, now
       redis.call('HSET', actions, rows[i], cjson.encode(record))
       redis.call('SET', KEYS[key], rows[i + 2])
       redis.call('PUBLISH', KEYS[key], rows[i + 2])
-      if record.status ~= 'completed' then redis.call('HINCRBY', execution, record.status, 1) end
+      redis.call('ZREM', deadlines, execution_id .. '|' .. rows[i])
+      redis.call('HINCRBY', execution, record.status, 1)
       settled = settled + 1
     end
     key = key + 1

@@ -1,0 +1,68 @@
+"""What people do to a running execution: answer a confirmation, cancel."""
+
+from __future__ import annotations
+
+from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.program import Program
+from workflow_state.runtime import canvas
+from workflow_state.runtime.engine import Engine
+
+
+def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
+    """Cancel an execution; False when it had ended already.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    answer, _ = engine.store.cancel(execution_id, reason, engine.settings.lease_ms)
+    if answer == "unknown":
+        raise ExecutionNotFoundError(execution_id)
+    if answer == "ended":
+        return False
+    engine.stop_level(execution_id)
+    return True
+
+
+def confirm(engine: Engine, execution_id: str, action_id: str, confirmed: bool, user_id: str) -> None:
+    """Answer a confirmation: the action runs, or the execution is cancelled. The same answer again: no effect.
+
+    Raises:
+        ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+        InvalidTransitionError: the action does not wait for a confirmation, or the other answer was given.
+    """
+    program = _program(engine, execution_id, action_id)
+    answer, status = engine.store.confirm(execution_id, action_id, confirmed, user_id, engine.settings.lease_ms)
+    if answer == "unknown":
+        raise ExecutionNotFoundError(execution_id)
+    if answer == "contrary":
+        given = "rejected" if confirmed else "confirmed"
+        raise InvalidTransitionError(
+            f"Action {action_id!r} of execution {execution_id!r} was {given} before; an answer cannot be changed"
+        )
+    if answer == "not waiting":
+        raise InvalidTransitionError(
+            f"Action {action_id!r} of execution {execution_id!r} does not wait for a confirmation: it is {status}; "
+            "get_full_state(...).confirmations lists those that do"
+        )
+    if not confirmed:
+        by = f" by {user_id}" if user_id else ""
+        cancel(engine, execution_id, f"The confirmation of action {action_id!r} was rejected{by}")
+    elif answer == "answered":
+        signature = canvas.action_signature(engine.app, program, program.steps[action_id], execution_id)
+        canvas.publish(engine.app, [signature])
+
+
+def confirmation_timed_out(engine: Engine, execution_id: str, action_id: str) -> None:
+    """No answer in time rejects."""
+    answer, _ = engine.store.confirm(execution_id, action_id, False, "", engine.settings.lease_ms)
+    if answer in ("answered", "repeated"):
+        cancel(engine, execution_id, f"The confirmation of action {action_id!r} was not given in time")
+
+
+def _program(engine: Engine, execution_id: str, action_id: str) -> Program:
+    program = engine.programs.get(execution_id)
+    if program is None:
+        raise ExecutionNotFoundError(execution_id)
+    if action_id not in program.steps:
+        raise ActionNotFoundError(execution_id, action_id, program.steps)
+    return program
