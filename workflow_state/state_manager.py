@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
+
 from celery import Celery, current_app
 
 from workflow_state import rules
-from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError
-from workflow_state.models import ActionResult, ExecutionState
+from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.models import ActionResult, ActionStatus, ExecutionState
 from workflow_state.program import Program
 from workflow_state.references import MISSING
 from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.manual import ManualDriver, result_for, result_of
+from workflow_state.runtime.submission import check_id
+from workflow_state.runtime.tasks import execute_plan
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Record
 from workflow_state.store.state import action_state, read_state
+from workflow_state.validation import prepare_plan
 
 
 class StateManager:
@@ -29,6 +35,62 @@ class StateManager:
     def __init__(self, app: Celery | None = None) -> None:
         self._engine = engine_of(app or current_app._get_current_object())
         self._store = self._engine.store
+        self._manual = ManualDriver(self._engine)
+
+    def initialize_state(self, plan: object, *, start: bool = True, execution_id: str | None = None) -> ExecutionState:
+        """Validate a plan, store an execution of it with every action pending, and start it.
+
+        Args:
+            plan: as for ``execute_plan``.
+            start: hand it to the workers. False only stores it: its caller drives it, through
+                ``get_available_actions``, ``update_action_status`` and ``record_action_result``.
+            execution_id: a new one when None; one that is there already is not changed.
+
+        Raises:
+            PlanValidationError: with every problem of the plan, a cycle among them.
+        """
+        execution_id = execution_id or str(uuid.uuid4())
+        check_id(execution_id)
+        prepared = prepare_plan(plan)
+        if not start:
+            self._manual.create(prepared, execution_id)
+            return self.get_full_state(execution_id)
+        self._engine.accept(prepared, execution_id, {})
+        state = self.get_full_state(execution_id)
+        execute_plan.apply_async((prepared,), task_id=execution_id)
+        return state
+
+    def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:
+        """Change the status of an action of an execution that you drive.
+
+        ``running`` needs every dependency to have ended well enough; ``completed``, ``failed`` and ``skipped``
+        record an empty result of that kind.
+
+        Raises:
+            ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+            InvalidTransitionError: the rules do not allow it, or workers drive the execution; nothing changed.
+        """
+        wanted = ActionStatus(status)
+        if wanted == ActionStatus.RUNNING:
+            self._manual.start(execution_id, action_id)
+        elif wanted == ActionStatus.PENDING:
+            raise InvalidTransitionError(f"Action {action_id!r} cannot become pending: every action starts so")
+        else:
+            self._manual.end(execution_id, action_id, result_for(wanted))
+
+    def record_action_result(self, execution_id: str, action_id: str, result: object) -> None:
+        """Record how an action of an execution that you drive ended; status and result change together.
+
+        Args:
+            execution_id, action_id: which action.
+            result: :class:`Success`, :class:`Failure` or :class:`Skipped`, or the JSON dict of one (``status``
+                tells which); anything else is the output of a success.
+
+        Raises:
+            ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+            InvalidTransitionError: the action is not running, or workers drive the execution; nothing changed.
+        """
+        self._manual.end(execution_id, action_id, result_of(result))
 
     def get_full_state(self, execution_id: str) -> ExecutionState:
         """Everything known of an execution, read at one moment.
@@ -85,7 +147,10 @@ class StateManager:
         Raises:
             ExecutionNotFoundError: it is unknown.
         """
-        return control.cancel(self._engine, execution_id, reason)
+        cancelled = control.cancel(self._engine, execution_id, reason)
+        if cancelled and self._store.fields(execution_id, "driver") == ["manual"]:
+            self._manual.follow(execution_id)
+        return cancelled
 
     def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str = "") -> None:
         """Answer a confirmation: True lets the action run, False cancels the execution.

@@ -43,8 +43,13 @@ class Engine:
         self.programs = ProgramCache(self.store, self.settings.programs_cached)
         self.log = get_logger()
 
-    def accept(self, plan: ExecutionPlan, execution_id: str, caller: Mapping[str, Any]) -> bool:
-        """Store an execution, once. ``caller``: what to carry on with when it has ended."""
+    def accept(
+        self, plan: ExecutionPlan, execution_id: str, caller: Mapping[str, Any], driver: str = "workers"
+    ) -> bool:
+        """Store an execution, once; False when it was there.
+
+        ``caller``: what to carry on with when it has ended. ``driver`` ``manual``: nothing of it starts by itself.
+        """
         program = compile_plan(plan)
         fields: dict[str, str | int] = {
             "schema": SCHEMA_VERSION,
@@ -52,9 +57,11 @@ class Engine:
             "plan_name": plan.title,
             "total": len(plan.actions),
             "caller": json.dumps(caller),
+            "driver": driver,
         }
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
-        accepted = self.store.create(execution_id, text, program.to_json(), fields, self.settings.lease_ms)
+        look_after = self.settings.lease_ms if driver == "workers" else None
+        accepted = self.store.create(execution_id, text, program.to_json(), fields, look_after)
         reached("accepted")
         return accepted
 
@@ -125,7 +132,7 @@ class Engine:
         if claim != "claimed":
             return None
         reached("ending")
-        if head.active:
+        if not head.ended:
             self._end(execution_id, program, head)
         return read_state(self.store, execution_id)
 
@@ -175,7 +182,7 @@ class Engine:
         seen = rules.looked_at(program, ids)
         outcomes = self.store.outcomes(execution_id, seen, with_outputs=not program.plain_levels[level])
         decided = rules.decide_level(program, ids, outcomes)
-        settled = [self._settled(execution_id, program.steps[name], decision) for name, decision in decided.ended]
+        settled = [self.settled(execution_id, program.steps[name], decision) for name, decision in decided.ended]
         return decided.run, settled, decided.halted
 
     def _publish_level(self, execution_id: str, program: Program, level: int, parts: int, ready: Sequence[str]) -> None:
@@ -226,7 +233,7 @@ class Engine:
         outcomes = self.store.outcomes(execution_id, rules.outcome_sources(program), with_outputs=True)
         return rules.final_error("", outcomes, rules.outcome_problems(program, outcomes))
 
-    def _settled(self, execution_id: str, step: Step, decision: rules.Decision) -> Settled:
+    def settled(self, execution_id: str, step: Step, decision: rules.Decision) -> Settled:
         """An action ended by a decision, as the store takes it."""
         if decision.error is None:
             return self._skip(execution_id, step.id, decision.reason)

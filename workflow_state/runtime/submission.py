@@ -12,7 +12,7 @@ from pydantic_core import PydanticSerializationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from workflow_state.errors import PlanProblem, PlanValidationError
+from workflow_state.errors import PlanExecutionError, PlanProblem, PlanValidationError
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
@@ -115,3 +115,16 @@ def check_id(execution_id: str) -> None:
         message = f"The task id {execution_id!r} cannot be an execution id"
         hint = "use at most 200 letters, digits and . _ : -"
         raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
+
+
+def execution_error(state: ExecutionState) -> PlanExecutionError:
+    """What the result of a plan that did not complete raises."""
+    failed = {
+        name: action.error.message if action.error else action.status.value
+        for name, action in state.action_states.items()
+        if action.status == "failed"
+    }
+    cause = state.error.message if state.error else f"{len(failed)} actions failed"
+    return PlanExecutionError(
+        f"Plan {state.plan_id!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
+    )

@@ -69,7 +69,7 @@ class Sweeper:
         head = engine.store.head(execution_id)
         if head is None:
             engine.store.forget_deadline(execution_id)
-        elif not head.active:
+        elif head.ended:
             engine.publish_finish(execution_id)
         elif head.stopping and head.open > 0:
             engine.stop_level(execution_id)

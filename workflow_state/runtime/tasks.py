@@ -29,7 +29,7 @@ from workflow_state.errors import (
     PlanExecutionError,
     PlanValidationError,
 )
-from workflow_state.models import ExecutionPlan, ExecutionState
+from workflow_state.models import ExecutionPlan
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.runtime.runner import Delivery
@@ -40,6 +40,7 @@ from workflow_state.runtime.submission import (
     check_id,
     check_limits,
     check_server,
+    execution_error,
     plan_as_text,
     unchecked,
 )
@@ -226,19 +227,6 @@ def _run_here(plan: ExecutionPlan, execution_id: str) -> dict[str, Any]:
     if state.status != "completed":
         raise execution_error(state)
     return state.to_json_dict()
-
-
-def execution_error(state: ExecutionState) -> PlanExecutionError:
-    """What the result of a plan that did not complete raises."""
-    failed = {
-        name: action.error.message if action.error else action.status.value
-        for name, action in state.action_states.items()
-        if action.status == "failed"
-    }
-    cause = state.error.message if state.error else f"{len(failed)} actions failed"
-    return PlanExecutionError(
-        f"Plan {state.plan_id!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
-    )
 
 
 def _carried(task: Any) -> Mapping[str, Any]:

@@ -29,11 +29,17 @@ class Head:
     failed: int
     skipped: int
     cancel: str
+    driver: str
 
     @property
     def active(self) -> bool:
-        """Whether the engine may still move it."""
-        return self.status in ("running", "paused_for_confirmation")
+        """Whether the engine may still move it: it runs, and workers drive it."""
+        return self.status in ("running", "paused_for_confirmation") and self.driver != "manual"
+
+    @property
+    def ended(self) -> bool:
+        """Whether its final status is set."""
+        return self.status in ("completed", "failed", "cancelled")
 
     @property
     def stopping(self) -> bool:
@@ -47,8 +53,9 @@ class Head:
 
     @classmethod
     def read(cls, reply: Sequence[Any]) -> Head:
-        status, cursor, open_, halted, failed, skipped, cancel = reply
-        return cls(_text(status), int(cursor), int(open_), _text(halted), int(failed), int(skipped), _text(cancel))
+        status, cursor, open_, halted, failed, skipped, cancel, driver = reply
+        counts = int(cursor), int(open_)
+        return cls(_text(status), *counts, _text(halted), int(failed), int(skipped), _text(cancel), _text(driver))
 
 
 @dataclass(frozen=True, slots=True)

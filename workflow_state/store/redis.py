@@ -156,6 +156,34 @@ class Store(Reader):
         reply = [part.decode() for part in self._run("confirm", names, args)]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
+    def transition(
+        self,
+        execution_id: str,
+        action_id: str,
+        status: str,
+        *,
+        payload: bytes | str,
+        error: ErrorDetail | None,
+        reason: str,
+        halts: bool,
+    ) -> tuple[str, str]:
+        """Change an action of an execution driven by hand; see ``transition.lua`` for the answers."""
+        keys = self.keys
+        names = [
+            keys.execution(execution_id),
+            keys.actions(execution_id),
+            keys.attempts(execution_id),
+            self.results.key(execution_id, action_id),
+        ]
+        detail = error.model_dump_json() if error else ""
+        args = [execution_id, action_id, status, detail, reason, payload, "1" if halts else ""]
+        reply = [part.decode() for part in self._run("transition", names, args)]
+        return reply[0], reply[1] if len(reply) > 1 else ""
+
+    def halt(self, execution_id: str, action_id: str) -> None:
+        """Note which action halts the execution; the first one stays."""
+        self.results.client.hsetnx(self.keys.execution(execution_id), "halted", action_id)
+
     def cancel(self, execution_id: str, reason: str, look_after_ms: int) -> tuple[str, Head | None]:
         """Cancel an execution: ``cancelled``, ``ended`` or ``unknown``, and where it stands."""
         names = [self.keys.execution(execution_id), self.keys.deadlines]

@@ -9,6 +9,8 @@ if not status then return {'unknown'} end
 if status == 'completed' or status == 'failed' or status == 'cancelled' then return {'ended', head_of(KEYS[1])} end
 if redis.call('HSETNX', KEYS[1], 'cancel', ARGV[3]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
-  redis.call('ZADD', KEYS[2], clock(ARGV[1]) + tonumber(ARGV[4]), ARGV[2] .. '|')
+  if redis.call('HGET', KEYS[1], 'driver') ~= 'manual' then
+    redis.call('ZADD', KEYS[2], clock(ARGV[1]) + tonumber(ARGV[4]), ARGV[2] .. '|')
+  end
 end
 return {'cancelled', head_of(KEYS[1])}

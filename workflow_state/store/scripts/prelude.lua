@@ -27,8 +27,8 @@ end
 
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
-  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel')
-  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or ''}
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or ''}
 end
 
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that

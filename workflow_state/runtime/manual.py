@@ -1,0 +1,202 @@
+"""Driving an execution by hand: the caller starts actions and records their results, the rules do the rest.
+
+After every change, whatever the rules decide without running anything (skips, failed conditions, the
+end of the execution) is carried out at once, by the same decisions that the workers' engine makes.
+"""
+
+from __future__ import annotations
+
+from celery import states
+from pydantic import TypeAdapter
+
+from workflow_state import rules
+from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.models import (
+    ActionResult,
+    ActionStatus,
+    ErrorCategory,
+    ErrorDetail,
+    ExecutionPlan,
+    Failure,
+    Skipped,
+    Success,
+)
+from workflow_state.program import Program, Step
+from workflow_state.references import Outcome
+from workflow_state.runtime.engine import Engine, new_owner
+from workflow_state.runtime.submission import execution_error
+from workflow_state.store.records import Settled
+
+
+class ManualDriver:
+    """Transitions of executions that were stored with ``start=False``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, plan: ExecutionPlan, execution_id: str) -> None:
+        """Store an execution that only its caller drives; skips that need no action are made at once."""
+        self._engine.accept(plan, execution_id, {}, driver="manual")
+        self.follow(execution_id)
+
+    def start(self, execution_id: str, action_id: str) -> None:
+        """pending → running, if the rules allow it now."""
+        step = self._step(execution_id, action_id)
+        if self._ready(execution_id, step):
+            self._change(execution_id, step, ActionStatus.RUNNING)
+            return
+        status = self._engine.store.records(execution_id, [action_id])[action_id].status
+        if status != "pending":
+            raise _illegal(execution_id, action_id, status, "running")
+        waits = ", ".join(repr(name) for name in step.needs)
+        raise InvalidTransitionError(
+            f"Action {action_id!r} of execution {execution_id!r} cannot start yet: it waits for {waits or 'nothing'}; "
+            "get_available_actions() lists what can"
+        )
+
+    def end(self, execution_id: str, action_id: str, result: ActionResult) -> None:
+        """Record how an action ended, then carry out what follows by the rules."""
+        step = self._step(execution_id, action_id)
+        results = self._engine.store.results
+        match result:
+            case Success(output=output):
+                payload = results.success(execution_id, action_id, output)
+                self._change(execution_id, step, ActionStatus.COMPLETED, payload=payload)
+            case Failure(error=error) if step.fallback is not None:
+                payload = results.success(execution_id, action_id, step.fallback[0])
+                self._change(execution_id, step, ActionStatus.COMPLETED, payload=payload, error=error)
+            case Failure(error=error):
+                payload = results.failure(execution_id, action_id, error)
+                self._change(execution_id, step, ActionStatus.FAILED, payload=payload, error=error)
+            case Skipped(reason=reason):
+                payload = results.skipped(execution_id, action_id, reason)
+                self._change(execution_id, step, ActionStatus.SKIPPED, payload=payload, reason=reason)
+        self.follow(execution_id)
+
+    def _change(
+        self,
+        execution_id: str,
+        step: Step,
+        status: ActionStatus,
+        *,
+        payload: bytes | str = "",
+        error: ErrorDetail | None = None,
+        reason: str = "",
+    ) -> None:
+        halts = status == "failed" and step.on_failure == "halt"
+        answer, found = self._engine.store.transition(
+            execution_id, step.id, status, payload=payload, error=error, reason=reason, halts=halts
+        )
+        match answer:
+            case "ok":
+                return
+            case "unknown":
+                raise ExecutionNotFoundError(execution_id)
+            case "driven":
+                raise InvalidTransitionError(
+                    f"Execution {execution_id!r} is driven by workers, which record its results themselves; "
+                    "initialize_state(plan, start=False) makes one that you drive"
+                )
+            case "ended":
+                raise InvalidTransitionError(
+                    f"Execution {execution_id!r} has ended ({found}): nothing changes any more"
+                )
+            case "stopping":
+                raise InvalidTransitionError(
+                    f"Execution {execution_id!r} is stopping: an action failed or it was cancelled, nothing new starts"
+                )
+        raise _illegal(execution_id, step.id, found, status)
+
+    def follow(self, execution_id: str) -> None:
+        """Carry out every decision that needs no action to run, and end the execution when all is done."""
+        program = self._program(execution_id)
+        while decided := self._decisions(execution_id, program):
+            store, look_after = self._engine.store, self._engine.settings.lease_ms
+            if halting := next((name for name, decision in decided if decision.halts), ""):
+                store.halt(execution_id, halting)
+            settled: list[Settled] = [
+                self._engine.settled(execution_id, program.steps[name], decision) for name, decision in decided
+            ]
+            store.settle(execution_id, settled, were_open=False, look_after_ms=look_after)
+        self._end_when_done(execution_id, program)
+
+    def _decisions(self, execution_id: str, program: Program) -> list[tuple[str, rules.Decision]]:
+        head = self._engine.store.head(execution_id)
+        if head is None or head.stopping or head.status not in ("initializing", "running"):
+            return []
+        outcomes = self._engine.store.outcomes(execution_id, list(program.steps), with_outputs=True)
+        decided = [
+            (name, rules.decide(program, step, outcomes))
+            for name, step in program.steps.items()
+            if outcomes[name].status == "pending" and _may_be_decided(step, outcomes)
+        ]
+        return [(name, decision) for name, decision in decided if decision.kind != "run"]
+
+    def _end_when_done(self, execution_id: str, program: Program) -> None:
+        engine = self._engine
+        head = engine.store.head(execution_id)
+        if head is None or head.status not in ("initializing", "running"):
+            return
+        records = engine.store.records(execution_id, list(program.steps))
+        left = {"running"} if head.stopping else {"running", "pending"}
+        if any(record.status in left for record in records.values()):
+            return
+        state = engine.complete(execution_id, new_owner(None))
+        if state is None:
+            return
+        backend = engine.app.backend
+        if state.status == "completed":
+            backend.store_result(execution_id, state.to_json_dict(), states.SUCCESS)
+        else:
+            backend.store_result(execution_id, execution_error(state), states.FAILURE)
+        engine.close(execution_id)
+
+    def _ready(self, execution_id: str, step: Step) -> bool:
+        program = self._program(execution_id)
+        seen = rules.looked_at(program, [step.id])
+        outcomes = self._engine.store.outcomes(execution_id, [step.id, *seen], with_outputs=True)
+        pending = outcomes[step.id].status == "pending"
+        return pending and _may_be_decided(step, outcomes) and rules.decide(program, step, outcomes).kind == "run"
+
+    def _program(self, execution_id: str) -> Program:
+        program = self._engine.programs.get(execution_id)
+        if program is None:
+            raise ExecutionNotFoundError(execution_id)
+        return program
+
+    def _step(self, execution_id: str, action_id: str) -> Step:
+        steps = self._program(execution_id).steps
+        if action_id not in steps:
+            raise ActionNotFoundError(execution_id, action_id, steps)
+        return steps[action_id]
+
+
+_RESULT: TypeAdapter[ActionResult] = TypeAdapter(ActionResult)
+
+
+def result_of(result: object) -> ActionResult:
+    """What a caller gave as result: one of the three kinds, its JSON, or else the output of a success."""
+    if isinstance(result, Success | Failure | Skipped):
+        return result
+    if isinstance(result, dict) and result.get("status") in ("success", "failure", "skipped"):
+        return _RESULT.validate_python(result)
+    return Success.model_validate({"output": result})
+
+
+def result_for(status: ActionStatus) -> ActionResult:
+    """The result of an action whose end was given as a bare status."""
+    if status == "completed":
+        return Success()
+    if status == "skipped":
+        return Skipped(reason="skipped by hand")
+    return Failure(error=ErrorDetail(category=ErrorCategory.ACTION_FAILED, message="failed, as recorded by hand"))
+
+
+def _may_be_decided(step: Step, outcomes: dict[str, Outcome]) -> bool:
+    return all(outcomes[name].status in ("completed", "failed", "skipped") for name in step.needs)
+
+
+def _illegal(execution_id: str, action_id: str, found: str, wanted: str) -> InvalidTransitionError:
+    return InvalidTransitionError(
+        f"Action {action_id!r} of execution {execution_id!r} is {found} and cannot become {wanted}; nothing was changed"
+    )
