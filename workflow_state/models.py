@@ -296,6 +296,7 @@ class ExecutionState(Model):
     action_states: dict[str, ActionExecutionState] = Field(default_factory=dict)
     confirmations: tuple[ConfirmationState, ...] = ()
     error: ErrorDetail | None = None
+    rerun_of: str | None = None
     metrics: ExecutionMetrics = ExecutionMetrics()
     version: int = 0
 

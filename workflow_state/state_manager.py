@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping
 
 from celery import Celery, current_app
+from pydantic import JsonValue
 
 from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
@@ -14,7 +16,8 @@ from workflow_state.references import MISSING
 from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
 from workflow_state.runtime.manual import ManualDriver, result_for, result_of
-from workflow_state.runtime.submission import check_id
+from workflow_state.runtime.rerun import rerun
+from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Record
@@ -162,6 +165,45 @@ class StateManager:
             InvalidTransitionError: the action does not wait for one, or the other answer was given.
         """
         control.confirm(self._engine, execution_id, action_id, confirmed, user_id)
+
+    def rerun(
+        self,
+        execution_id: str,
+        from_action: str | None = None,
+        *,
+        inputs: Mapping[str, Mapping[str, JsonValue]] | None = None,
+        skip: Collection[str] = (),
+        results: Mapping[str, JsonValue] | None = None,
+    ) -> PlanResult:
+        """Run an ended execution again as a new one: what completed is taken over, the rest runs.
+
+        Args:
+            execution_id: the execution that has ended.
+            from_action: runs again, and all that waits for it.
+            inputs: new inputs by action id; these actions run again, and all that waits for them.
+            skip: actions that are marked skipped instead of run.
+            results: outputs by action id that stand for running these actions.
+
+        Returns:
+            The result of the new execution; its ``id`` is the new execution id.
+
+        Raises:
+            ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+            InvalidTransitionError: the execution has not ended.
+            PlanValidationError: with the new inputs the plan is not valid.
+        """
+        new_id = str(uuid.uuid4())
+        rerun(
+            self._engine,
+            execution_id,
+            new_id,
+            from_action=from_action,
+            inputs=inputs or {},
+            skip=skip,
+            results=results or {},
+        )
+        found: PlanResult = execute_plan.AsyncResult(new_id)
+        return found
 
     def _step_of(self, execution_id: str, action_id: str) -> None:
         text = self._store.program(execution_id)

@@ -44,11 +44,24 @@ class Engine:
         self.log = get_logger()
 
     def accept(
-        self, plan: ExecutionPlan, execution_id: str, caller: Mapping[str, Any], driver: str = "workers"
+        self,
+        plan: ExecutionPlan,
+        execution_id: str,
+        caller: Mapping[str, Any],
+        driver: str = "workers",
+        *,
+        started: bool = True,
+        extra: Mapping[str, str | int] | None = None,
     ) -> bool:
         """Store an execution, once; False when it was there.
 
-        ``caller``: what to carry on with when it has ended. ``driver`` ``manual``: nothing of it starts by itself.
+        Args:
+            plan: a valid one.
+            execution_id: of the new execution.
+            caller: what to carry on with when it has ended.
+            driver: ``workers``, or ``manual``: nothing of it starts by itself.
+            started: False holds it back until ``store.start``.
+            extra: more fields of the execution.
         """
         program = compile_plan(plan)
         fields: dict[str, str | int] = {
@@ -58,9 +71,10 @@ class Engine:
             "total": len(plan.actions),
             "caller": json.dumps(caller),
             "driver": driver,
+            **(extra or {}),
         }
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
-        look_after = self.settings.lease_ms if driver == "workers" else None
+        look_after = self.settings.lease_ms if driver == "workers" and started else None
         accepted = self.store.create(execution_id, text, program.to_json(), fields, look_after)
         reached("accepted")
         return accepted
@@ -160,7 +174,7 @@ class Engine:
         """
         records = self.store.records(execution_id, action_ids)
         settled = [
-            self._skip(execution_id, name, rules.not_started(halted))
+            self.skip(execution_id, name, rules.not_started(halted))
             for name, record in records.items()
             if record.status == "pending"
         ]
@@ -176,9 +190,12 @@ class Engine:
         self, execution_id: str, program: Program, level: int, head: Head
     ) -> tuple[Sequence[str], list[Settled], str]:
         """Which actions of a level run, which end by decision, and which of these halts the execution."""
-        ids = program.levels[level]
+        ids: Sequence[str] = program.levels[level]
         if head.all_well and program.plain_levels[level]:
             return ids, [], ""
+        if head.seeded:
+            records = self.store.records(execution_id, ids)
+            ids = [name for name in ids if records[name].may_begin]
         seen = rules.looked_at(program, ids)
         outcomes = self.store.outcomes(execution_id, seen, with_outputs=not program.plain_levels[level])
         decided = rules.decide_level(program, ids, outcomes)
@@ -216,7 +233,7 @@ class Engine:
     def _settle_unstarted(self, execution_id: str, program: Program, halted: str) -> None:
         records = self.store.records(execution_id, list(program.steps))
         settled = [
-            self._skip(execution_id, name, rules.not_started(halted))
+            self.skip(execution_id, name, rules.not_started(halted))
             for name, record in records.items()
             if record.status == "pending"
         ]
@@ -236,7 +253,7 @@ class Engine:
     def settled(self, execution_id: str, step: Step, decision: rules.Decision) -> Settled:
         """An action ended by a decision, as the store takes it."""
         if decision.error is None:
-            return self._skip(execution_id, step.id, decision.reason)
+            return self.skip(execution_id, step.id, decision.reason)
         error = decision.error.model_dump_json()
         if decision.kind == "fall_back" and step.fallback is not None:
             payload = self.store.results.success(execution_id, step.id, step.fallback[0])
@@ -248,7 +265,8 @@ class Engine:
         payload = self.store.results.failure(execution_id, action_id, ErrorDetail.model_validate_json(error))
         return Settled(action_id, "failed", payload, error=error, between_attempts=True)
 
-    def _skip(self, execution_id: str, action_id: str, reason: str) -> Settled:
+    def skip(self, execution_id: str, action_id: str, reason: str) -> Settled:
+        """An action ended as skipped, as the store takes it."""
         payload = self.store.results.skipped(execution_id, action_id, reason)
         return Settled(action_id, "skipped", payload, reason=reason)
 

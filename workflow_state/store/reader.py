@@ -31,7 +31,7 @@ class Reader:
 
     def head(self, execution_id: str) -> Head | None:
         """Where an execution stands; None when it is unknown."""
-        fields = ("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver")
+        fields = ("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded")
         reply = self.results.client.hmget(self.keys.execution(execution_id), *fields)
         return Head.read(reply) if reply[0] else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Head:
     skipped: int
     cancel: str
     driver: str
+    seeded: str
 
     @property
     def active(self) -> bool:
@@ -48,14 +49,14 @@ class Head:
 
     @property
     def all_well(self) -> bool:
-        """Nothing failed or was skipped so far: every ended action is completed."""
-        return self.failed == 0 and self.skipped == 0
+        """Nothing failed, was skipped or taken over: the next level is untouched and all before it completed."""
+        return self.failed == 0 and self.skipped == 0 and not self.seeded
 
     @classmethod
     def read(cls, reply: Sequence[Any]) -> Head:
-        status, cursor, open_, halted, failed, skipped, cancel, driver = reply
+        status, cursor, open_, halted, failed, skipped, *texts = reply
         counts = int(cursor), int(open_)
-        return cls(_text(status), *counts, _text(halted), int(failed), int(skipped), _text(cancel), _text(driver))
+        return cls(_text(status), *counts, _text(halted), int(failed), int(skipped), *map(_text, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,11 @@ class Settled:
     reason: str = ""
     error: str | None = None
     between_attempts: bool = False
+    times: Mapping[str, int | None] = field(default_factory=dict)
 
     def record(self) -> str:
         """The record's JSON; the script adds the time. ``between`` is a word to the script alone."""
-        fields: dict[str, str | bool] = {"status": self.status, "reason": self.reason}
+        fields: dict[str, str | bool | int | None] = {**self.times, "status": self.status, "reason": self.reason}
         if self.error is not None:
             fields["error"] = self.error
         if self.between_attempts:

@@ -180,6 +180,11 @@ class Store(Reader):
         reply = [part.decode() for part in self._run("transition", names, args)]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
+    def start(self, execution_id: str, look_after_ms: int) -> bool:
+        """Start an execution that was stored without; False when it was started before."""
+        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        return bool(self._run("start", names, [execution_id, look_after_ms]))
+
     def halt(self, execution_id: str, action_id: str) -> None:
         """Note which action halts the execution; the first one stays."""
         self.results.client.hsetnx(self.keys.execution(execution_id), "halted", action_id)

@@ -58,6 +58,7 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
         action_states=states,
         confirmations=tuple(_confirmation(name, entry) for name, entry in snapshot.confirmations.items()),
         error=_error(fields.get("error")),
+        rerun_of=fields.get("rerun_of"),
         metrics=ExecutionMetrics(
             total_actions=len(states),
             completed_actions=counts[ActionStatus.COMPLETED],

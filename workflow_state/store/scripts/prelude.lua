@@ -27,8 +27,8 @@ end
 
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
-  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver')
-  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or ''}
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or ''}
 end
 
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
@@ -46,7 +46,7 @@ local function settle(execution, actions, deadlines, execution_id, now, rows, fi
     if (between and record.phase == 'retry') or (not between and record.status == 'pending') then
       if record.phase == 'confirmation' then redis.call('HINCRBY', execution, 'waiting', -1) end
       for name, value in pairs(ended) do record[name] = value end
-      record.phase, record.due, record.ended_at = nil, nil, now
+      record.phase, record.due, record.ended_at = nil, nil, ended.ended_at or now
       redis.call('HSET', actions, rows[i], cjson.encode(record))
       redis.call('SET', KEYS[key], rows[i + 2])
       redis.call('PUBLISH', KEYS[key], rows[i + 2])

@@ -1,0 +1,165 @@
+"""``workflow-state demo``: a plan on a real worker, from nothing, and nothing is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from kombu.utils.url import maybe_sanitize_url
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from workflow_state.cli.demo_app import NAMESPACE_VARIABLE, app, forget_run, use_server
+from workflow_state.cli.follow import follow
+from workflow_state.cli.progress import progress_for, waiting
+from workflow_state.cli.summary import print_summary
+from workflow_state.cli.worker import WorkerProcess
+from workflow_state.compiler import compile_plan
+from workflow_state.embedded import ensure_server
+from workflow_state.errors import EmbeddedServerError, PlanValidationError
+from workflow_state.models import ExecutionPlan, ExecutionState, ExecutionStatus
+from workflow_state.runtime.tasks import execute_plan
+from workflow_state.state_manager import StateManager
+from workflow_state.validation import prepare_plan
+
+EXAMPLE = files("workflow_state.cli") / "plans" / "nightly-report.json"
+TARGET = "workflow_state.cli.demo_app"
+ACTIONS = "workflow_state.cli.demo_actions"
+#: Characters of a line when the output goes into a file or a pipe.
+PIPE_WIDTH = 140
+#: Seconds that a worker gets to end when the run did not: nobody needs what it is at.
+IMPATIENCE = 1.0
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@click.command("demo")
+@click.argument("plan", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--actions", multiple=True, metavar="MODULE", help="Module that registers the plan's actions; repeatable."
+)
+@click.option("--concurrency", default=4, show_default=True, type=click.IntRange(1), help="Pool processes.")
+@click.option(
+    "--patience",
+    default=300.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds without any change after which the run is given up.",
+)
+def demo_command(plan: Path | None, actions: tuple[str, ...], concurrency: int, patience: float) -> None:
+    """Run an example plan, or the JSON file PLAN, on a real Celery worker, and watch it.
+
+    A server is started when REDIS_URL names none. Actions of the example, and demo.sleep, which takes
+    SECONDS and gives back its inputs, are there for plans of yours as well.
+
+    Exit code: 0 when the plan completed, 1 when it did not, 2 for a plan or module that cannot be used.
+    """
+    console = _console()
+    loaded = _load(plan)
+    for module in actions:
+        _check_module(module)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        state = _run(console, loaded, [ACTIONS, *actions], concurrency, patience)
+    except KeyboardInterrupt:
+        click.echo("Interrupted: the worker is ended, nothing is left running.", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if state.status is ExecutionStatus.COMPLETED else FAILED)
+
+
+def _run(
+    console: Console, plan: ExecutionPlan, actions: list[str], concurrency: int, patience: float
+) -> ExecutionState:
+    levels = compile_plan(plan).levels
+    with _server(console) as (url, namespace):
+        environ = {
+            "REDIS_URL": url,
+            "WORKFLOW_STATE_ACTIONS": ",".join(actions),
+            NAMESPACE_VARIABLE: namespace,
+        }
+        queues = [app.conf.task_default_queue, *sorted({a.queue for a in plan.actions if a.queue})]
+        worker = WorkerProcess(TARGET, concurrency=concurrency, queues=queues, environ=environ)
+        try:
+            worker.start()
+            with waiting(console, f"worker: starting (celery -A {TARGET} worker, pid {worker.pid})"):
+                worker.wait_ready()
+            execution_id = execute_plan.delay(plan).id
+            with progress_for(console, levels, plan.title) as progress:
+                state = follow(StateManager(app), execution_id, progress.show, workers=[worker], patience=patience)
+            print_summary(console, state, levels, f"{plan.title}, execution {execution_id}")
+            with console.status("worker: ending"):
+                worker.stop()
+        finally:
+            worker.stop(IMPATIENCE)
+    return state
+
+
+@contextmanager
+def _server(console: Console) -> Iterator[tuple[str, str]]:
+    """A server that answers: its URL, and the prefix for the keys of this run."""
+    namespace = f"workflow-state-demo-{uuid.uuid4().hex[:8]}"
+    given = os.environ.get("REDIS_URL")
+    if given and urlsplit(given).scheme not in ("redis", "rediss"):
+        raise click.UsageError(
+            f"REDIS_URL is {maybe_sanitize_url(given)!r}; expected an address such as redis://localhost:6379/0, "
+            "or nothing, to have a server started"
+        )
+    try:
+        with ensure_server() as url:
+            shown = maybe_sanitize_url(url)
+            use_server(url, namespace)
+            try:
+                app.backend.client.ping()
+            except RedisError as error:
+                raise click.ClickException(f"No server answers at {shown} (REDIS_URL): {error}") from error
+            console.print(f"server: {shown} ({'from REDIS_URL' if given else 'started for this run'})")
+            try:
+                yield url, namespace
+            finally:
+                if given:
+                    forget_run(namespace)
+    except EmbeddedServerError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _load(path: Path | None) -> ExecutionPlan:
+    try:
+        return prepare_plan(path.read_bytes() if path else EXAMPLE.read_bytes())
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except PlanValidationError as error:
+        click.echo(f"{path} cannot be run. {error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+def _check_module(name: str) -> None:
+    """Name a mistyped module before anything is started; the worker imports it, this process does not."""
+    top = name.partition(".")[0]
+    if PathFinder.find_spec(top, [os.getcwd(), *sys.path]) is None:
+        raise click.BadParameter(
+            f"there is no module {top!r} in {os.getcwd()} or among the installed packages", param_hint="--actions"
+        )
+
+
+def _console() -> Console:
+    # A terminal or file in some old encoding gets a "?" rather than an error.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_WIDTH
+    return console
+
+
+def _interrupt(*_: object) -> None:
+    """SIGTERM ends the run as Ctrl-C does, with everything cleaned up."""
+    raise KeyboardInterrupt

@@ -1,0 +1,89 @@
+"""Rerun: a new execution of an old one's plan that takes over what completed and runs the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import JsonValue
+
+from workflow_state import graph
+from workflow_state.errors import ActionNotFoundError, InvalidTransitionError
+from workflow_state.models import ExecutionPlan
+from workflow_state.program import Program
+from workflow_state.runtime.engine import Engine
+from workflow_state.store.records import Record, Settled, Snapshot
+from workflow_state.validation import prepare_plan
+
+
+def rerun(
+    engine: Engine,
+    execution_id: str,
+    new_id: str,
+    *,
+    from_action: str | None,
+    inputs: Mapping[str, Mapping[str, JsonValue]],
+    skip: Collection[str],
+    results: Mapping[str, JsonValue],
+) -> None:
+    """Store the new execution with what it takes over, and start it.
+
+    Raises:
+        ExecutionNotFoundError: the old execution is unknown, or its records have expired.
+        ActionNotFoundError: its plan has no such action.
+        InvalidTransitionError: it has not ended.
+        PlanValidationError: with the new inputs the plan is not valid.
+    """
+    snapshot = engine.store.snapshot(execution_id)
+    if snapshot.fields["status"] not in ("completed", "failed", "cancelled"):
+        raise InvalidTransitionError(
+            f"Execution {execution_id!r} is {snapshot.fields['status']}; only one that has ended can be run again"
+        )
+    plan = _edited(prepare_plan(snapshot.plan), inputs)
+    program = Program.from_json(snapshot.program)
+    for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
+        if name not in program.steps:
+            raise ActionNotFoundError(execution_id, name, program.steps)
+    kept = _kept(program, snapshot, {*inputs, *skip, *results, *([from_action] if from_action else [])})
+    engine.accept(plan, new_id, {}, started=False, extra={"rerun_of": execution_id, "seeded": 1})
+    outputs = engine.store.outputs(execution_id, sorted(kept))
+    seeds = [_taken_over(engine, new_id, execution_id, name, snapshot.actions[name], outputs[name]) for name in kept]
+    seeds += [_given(engine, new_id, name, output) for name, output in results.items()]
+    seeds += [engine.skip(new_id, name, "skipped by the rerun") for name in skip]
+    engine.store.settle(new_id, seeds, were_open=False, look_after_ms=engine.settings.lease_ms)
+    engine.store.start(new_id, engine.settings.lease_ms)
+    engine.app.tasks["workflow_state.advance"].apply_async((new_id,))
+
+
+def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) -> ExecutionPlan:
+    if not inputs:
+        return plan
+    actions = [
+        action.model_copy(update={"inputs": dict(inputs[action.id])}) if action.id in inputs else action
+        for action in plan.actions
+    ]
+    return prepare_plan(plan.model_copy(update={"actions": tuple(actions)}).model_dump(exclude_unset=True))
+
+
+def _kept(program: Program, snapshot: Snapshot, changed: set[str]) -> list[str]:
+    """Completed actions that nothing changed leads to."""
+    after = graph.successors({name: step.needs for name, step in program.steps.items()})
+    stale, stack = set(changed), list(changed)
+    while stack:
+        for name in after[stack.pop()]:
+            if name not in stale:
+                stale.add(name)
+                stack.append(name)
+    return [name for name, record in snapshot.actions.items() if record.status == "completed" and name not in stale]
+
+
+def _taken_over(engine: Engine, new_id: str, old_id: str, name: str, record: Record, output: Any) -> Settled:
+    payload = engine.store.results.success(new_id, name, output)
+    times = {"started_at": record.started_at, "ended_at": record.ended_at}
+    return Settled(name, "completed", payload, f"taken over from execution {old_id}", record.error, times=times)
+
+
+def _given(engine: Engine, new_id: str, name: str, output: JsonValue) -> Settled:
+    payload = engine.store.results.success(new_id, name, json.loads(json.dumps(output)))
+    return Settled(name, "completed", payload, "result given by the rerun")
