@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NotRequired, Required, TypeVar, get_type_hints
+from typing import Any, NotRequired, Required, TypeVar, get_args, get_type_hints
 
 import structlog
 from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, ValidationError
@@ -180,7 +180,7 @@ def _build(definition_id: str, function: Callable[..., Any]) -> Action:
             )
         if parameter.kind is parameter.VAR_KEYWORD:
             open_ended = True
-        elif hints.get(name) is ActionContext:
+        elif ActionContext in (hints.get(name), *get_args(hints.get(name))):
             context_parameter = name
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             kind = hints.get(name, Any)

@@ -28,6 +28,10 @@ worker_prefetch_multiplier = 1
 # The broker may be away for long: workers wait for it, they do not give up.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A worker that loses its connection lets its actions run on: the copy that the broker delivers meanwhile is
+# dropped, as the lease is alive. True would kill them at every drop, and the third one (``max_lost``) would
+# be the end of a long action.
+worker_cancel_long_running_tasks_on_connection_loss = False
 broker_transport_options = {
     # How long the broker waits before it delivers an unacknowledged message again. Recovery does not
     # hang on it (leases end in seconds), so it may well be shorter or longer than an action.

@@ -63,16 +63,22 @@ def _never_run(plan: ExecutionPlan, program: Program) -> dict[str, str]:
     """Ids of actions that no run of the plan can reach, each with the reason."""
     actions = {action.id: action for action in plan.actions}
     never: dict[str, str] = {}
+    # Who is always skipped takes along what only it leads to; who always fails does not.
+    skipped: set[str] = set()
     for level in program.levels:
         for name in level:
             step = program.steps[name]
             condition = actions[name].condition
-            if condition and static_value(parse_condition(condition.if_)) is False:
-                never[name] = "its condition can never hold"
-            elif step.dependencies and all(before in never for before in step.dependencies):
+            if step.dependencies and all(before in skipped for before in step.dependencies):
                 never[name] = f"none of its dependencies ever runs ({', '.join(step.dependencies)})"
-            elif step.stands_in_for and all(program.steps[p].fallback or p in never for p in step.stands_in_for):
+            elif step.stands_in_for and all(program.steps[p].fallback or p in skipped for p in step.stands_in_for):
                 never[name] = f"what it stands in for never fails for good ({', '.join(step.stands_in_for)})"
+            elif condition and static_value(parse_condition(condition.if_)) is False:
+                never[name] = "its condition can never hold"
+                if condition.else_ == "fail":
+                    continue
+            if name in never:
+                skipped.add(name)
     return never
 
 

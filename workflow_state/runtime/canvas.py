@@ -46,6 +46,16 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
     return signature
 
 
+def part_signature(app: Celery, execution_id: str, level: int, part: int, behind: Signature | None = None) -> Signature:
+    """The message that publishes one part of a level, again if need be; ``behind``: put it where that one goes."""
+    options: dict[str, Any] = {"root_id": execution_id}
+    if behind is not None:
+        options |= {name: behind.options[name] for name in ("queue", "priority") if name in behind.options}
+    advance = app.tasks["workflow_state.advance"]
+    signature: Signature = advance.signature((execution_id, level, part), options=options)
+    return signature
+
+
 def level_group(app: Celery, program: Program, execution_id: str, action_ids: Iterable[str]) -> group:
     """The header of a level: the group of its actions that must run."""
     steps = program.steps
@@ -60,27 +70,25 @@ def publish(app: Celery, signatures: Iterable[Signature]) -> None:
             reached("level half published")
 
 
-def queue_of(app: Celery, signature: Signature) -> str:
-    """The name of the queue that a signature's message goes to."""
+def check_broker(app: Celery) -> None:
+    """Do nothing when the broker answers, on a connection of its own: an older one may not know yet.
+
+    Raises:
+        kombu.exceptions.OperationalError: it does not.
+    """
+    with app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+        connection.channel().close()
+
+
+def is_queue_empty(app: Celery, signature: Signature) -> bool:
+    """Whether the queue that a signature's message goes to holds no message that a worker could take."""
     options = {name: signature.options[name] for name in ("queue",) if name in signature.options}
     route = app.amqp.router.route(options, signature.task, signature.args, signature.kwargs)
     queue = route.get("queue", app.conf.task_default_queue)
-    return str(getattr(queue, "name", queue))
-
-
-def empty_queues(app: Celery, signatures: Iterable[Signature]) -> set[str]:
-    """Which of the queues of these signatures hold no message that a worker could take."""
-    names = {queue_of(app, signature) for signature in signatures}
-    if not names:
-        return set()
-    with app.connection_for_read() as connection:
-        return {name for name in names if _message_count(connection, name) == 0}
-
-
-def _message_count(connection: Any, queue: str) -> int:
-    # A channel for each question: a broker may close the one on which it said that there is no such queue.
-    with connection.channel() as channel:
+    with app.connection_for_read() as connection, connection.channel() as channel:
         try:
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+            found = channel.queue_declare(queue=str(getattr(queue, "name", queue)), passive=True)
         except connection.channel_errors:
-            return 0
+            return True
+        return int(found.message_count) == 0

@@ -204,11 +204,7 @@ class Engine:
 
     def _publish_level(self, execution_id: str, program: Program, level: int, parts: int, ready: Sequence[str]) -> None:
         """Publish a level; a wide one in parts, all but the first by whichever workers are free."""
-        advance = self.app.tasks["workflow_state.advance"]
-        others = [
-            advance.signature((execution_id, level, part), options={"root_id": execution_id})
-            for part in range(1, parts)
-        ]
+        others = [canvas.part_signature(self.app, execution_id, level, part) for part in range(1, parts)]
         if others:
             canvas.publish(self.app, others)
             first = set(program.levels[level][: self.settings.part_size])

@@ -30,7 +30,8 @@ def _describe(error: BaseException, timeout_ms: int | None) -> ErrorDetail:
         case ActionError():
             return _from_action_error(error)
         case SoftTimeLimitExceeded():
-            message = f"The attempt ran longer than its timeout of {timeout_ms} ms"
+            limit = "the worker's time limit" if timeout_ms is None else f"its timeout of {timeout_ms} ms"
+            message = f"The attempt ran longer than {limit}"
             return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=message)
         case ReferenceNotFoundError() | InputTooLargeError():
             return ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=_shorten(str(error)), retryable=False)

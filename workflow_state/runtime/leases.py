@@ -12,8 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redis.exceptions import RedisError
-
 from workflow_state.store.redis import Store
 from workflow_state.telemetry import get_logger
 
@@ -72,6 +70,6 @@ class LeaseKeeper:
         while not pause.wait(self._lease_ms / 3000):
             try:
                 self.beat()
-            except RedisError as error:
+            except Exception as error:  # noqa: BLE001 - this thread must not end: every lease would
                 # The next beat tries again; a lease outlives two that failed.
                 self._log.warning("leases not renewed", error=repr(error))

@@ -6,7 +6,6 @@ end of the execution) is carried out at once, by the same decisions that the wor
 
 from __future__ import annotations
 
-from celery import states
 from pydantic import TypeAdapter
 
 from workflow_state import rules
@@ -144,11 +143,8 @@ class ManualDriver:
         state = engine.complete(execution_id, new_owner(None))
         if state is None:
             return
-        backend = engine.app.backend
-        if state.status == "completed":
-            backend.store_result(execution_id, state.to_json_dict(), states.SUCCESS)
-        else:
-            backend.store_result(execution_id, execution_error(state), states.FAILURE)
+        error = None if state.status == "completed" else execution_error(state)
+        engine.store.put_final(execution_id, engine.store.results.final(execution_id, state.to_json_dict(), error))
         engine.close(execution_id)
 
     def _ready(self, execution_id: str, step: Step) -> bool:

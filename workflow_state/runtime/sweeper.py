@@ -6,16 +6,17 @@ passed deadline is claimed by pushing it back in the same step, so one sweeper a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from celery import Celery, bootsteps, signals
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from workflow_state.errors import NewerSchemaError
+from workflow_state.program import Step
 from workflow_state.runtime import canvas, control
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.points import reached
+from workflow_state.store.outages import is_outage
 
 #: Deadlines handled in one look: the worker's main loop must not be held up for long.
 BATCH = 100
@@ -43,6 +44,11 @@ class Sweeper:
                     self._look_at_execution(execution_id)
             except NewerSchemaError as error:
                 engine.log.warning("left to a newer worker", execution_id=execution_id, reason=str(error))
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # One that cannot be looked after must not keep the others of its batch from being so.
+                engine.log.exception("could not be looked after", execution_id=execution_id, action_id=action_id)
         return len(members)
 
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
@@ -82,26 +88,35 @@ class Sweeper:
             self._send_lost(execution_id, head.cursor)
 
     def _send_lost(self, execution_id: str, level: int) -> None:
-        """Send again what was published and never began, where no message is left that could begin it.
+        """Send again what was published and never began, where its message must be lost.
 
-        A message may be gone with a broker, or sit with a dead worker until the visibility timeout. While
-        its queue holds messages it may just be waiting, so a long queue is never flooded.
+        A message may be gone with a broker, or sit with a dead worker until the visibility timeout. But in a
+        queue that holds messages it may just be waiting, and a long queue must not be flooded: there one
+        message for each part of the level is put behind it, and what has not begun when that one's turn has
+        come is sent again. Should it get lost too, another follows, at ever longer intervals.
         """
         engine = self._engine
         program = engine.programs.get(execution_id)
         if program is None:
             return
-        records = engine.store.records(execution_id, program.levels[level])
-        signatures = [
-            canvas.action_signature(engine.app, program, program.steps[name], execution_id)
-            for name, record in records.items()
-            if record.may_begin
-        ]
-        empty = canvas.empty_queues(engine.app, signatures)
-        lost = [signature for signature in signatures if canvas.queue_of(engine.app, signature) in empty]
-        if lost:
-            engine.log.warning("lost messages sent again", execution_id=execution_id, count=len(lost[:RESEND]))
-            canvas.publish(engine.app, lost[:RESEND])
+        ids = program.levels[level]
+        waiting: dict[tuple[str | None, int | None], dict[int, Step]] = defaultdict(dict)
+        for number, (name, record) in enumerate(engine.store.records(execution_id, ids).items()):
+            if record.may_begin:
+                step = program.steps[name]
+                waiting[step.queue, step.priority][number] = step
+        looks = engine.store.count_look(execution_id, level) if waiting else 0
+        for steps in waiting.values():
+            lost = list(steps.values())[:RESEND]
+            first = canvas.action_signature(engine.app, program, lost[0], execution_id)
+            if canvas.is_queue_empty(engine.app, first):
+                engine.log.warning("lost messages sent again", execution_id=execution_id, count=len(lost))
+                again = [canvas.action_signature(engine.app, program, step, execution_id) for step in lost]
+                canvas.publish(engine.app, again)
+            elif looks.bit_count() == 1:
+                parts = {number // engine.settings.part_size for number in steps}
+                behind = [canvas.part_signature(engine.app, execution_id, level, n, first) for n in sorted(parts)]
+                canvas.publish(engine.app, behind)
 
 
 class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -129,7 +144,9 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
         try:
             while self._sweeper.sweep() == BATCH:
                 pass
-        except (RedisError, OperationalError) as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             self._engine.log.warning("sweep failed, to be tried again", error=repr(error))
 
 

@@ -17,9 +17,6 @@ from typing import Any
 from celery import Task, current_task, shared_task
 from celery.exceptions import Ignore, Reject, TimeLimitExceeded
 from celery.result import EagerResult
-from kombu.exceptions import OperationalError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workflow_state.actions import registry
 from workflow_state.compiler import compile_plan
@@ -30,6 +27,7 @@ from workflow_state.errors import (
     PlanValidationError,
 )
 from workflow_state.models import ExecutionPlan
+from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.runtime.runner import Delivery
@@ -45,6 +43,7 @@ from workflow_state.runtime.submission import (
     unchecked,
 )
 from workflow_state.settings import Settings
+from workflow_state.store.outages import is_outage
 from workflow_state.validation import prepare_plan
 
 #: Seconds until a worker looks again at work that a newer version must do.
@@ -77,16 +76,22 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     max_retries = None
     acks_late = True
     reject_on_worker_lost = True
+    # Set here, so that an app's settings for its other tasks do no harm: a late copy of a message would
+    # write STARTED over a result, and a lost process a failure that is none.
+    track_started = False
+    store_errors_even_if_ignored = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         try:
             return self.run(*args, **kwargs)
-        except (OperationalError, RedisConnectionError, RedisTimeoutError) as error:
-            raise Reject(error, requeue=True) from error
         except NewerSchemaError as error:
             raise self.retry(countdown=NEWER_SCHEMA_DELAY, exc=error) from None
+        except Exception as error:
+            if is_outage(error):
+                raise Reject(error, requeue=True) from error
+            raise
 
 
 class PlanTask(EngineTask):
@@ -135,7 +140,7 @@ class PlanTask(EngineTask):
         return PlanResult(task_id, backend=self.backend, task_name=self.name, app=self.app, **kwargs)
 
 
-@shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan")
+@shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan", ignore_result=False)
 def execute_plan(self: Any, plan: Any) -> Any:
     """Run a plan; the id of the returned result is the execution id.
 
@@ -200,12 +205,18 @@ class FinishTask(EngineTask):
     resultrepr_maxsize = 16
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Give the records their TTL; a worker that dies before this leaves a deadline to the sweeper."""
-        if status in ("SUCCESS", "FAILURE"):
+        """Give the records their TTL; a worker that dies before this leaves a deadline to the sweeper.
+
+        So does a failure that is not the plan's, such as a broker that was away when its caller was to be
+        carried on: the execution stays open, and is ended again.
+        """
+        if status == "SUCCESS" or isinstance(retval, PlanExecutionError):
             engine_of(self.app).close(args[0])
 
 
-@shared_task(bind=True, base=FinishTask, name="workflow_state.finish", throws=(PlanExecutionError,))
+@shared_task(
+    bind=True, base=FinishTask, name="workflow_state.finish", throws=(PlanExecutionError,), ignore_result=False
+)
 def finish(self: Any, execution_id: str) -> dict[str, Any]:
     """End an execution. It runs under the execution's own task id, with the links, chain and chord of
     ``execute_plan``, so Celery itself stores the result and carries on.
@@ -216,6 +227,9 @@ def finish(self: Any, execution_id: str) -> dict[str, Any]:
     state = engine_of(self.app).complete(execution_id, new_owner(self.request.hostname))
     if state is None:
         raise Ignore("nothing to finish")
+    if self.request.callbacks or self.request.chain:
+        # Celery would make a broker that is away the failure of the execution.
+        canvas.check_broker(self.app)
     if state.status != "completed":
         raise execution_error(state)
     return state.to_json_dict()

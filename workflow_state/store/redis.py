@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from workflow_state.models import ErrorDetail
 from workflow_state.store.keys import deadline_member, split_member
+from workflow_state.store.outages import ServerRefusesError, refuses
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Begun, Head, Settled
 from workflow_state.store.results import ActionResults
 
 _SCRIPTS = files("workflow_state.store") / "scripts"
+#: Seconds that a worker holds on to the result of an attempt while the server does not take it.
+RESULT_PATIENCE = 600.0
 
 
 class Store(Reader):
@@ -107,6 +112,7 @@ class Store(Reader):
                 delay_ms,
                 look_after_ms,
             ],
+            RESULT_PATIENCE,
         )
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
@@ -214,6 +220,14 @@ class Store(Reader):
             head = Head.read(reply) if reply else None
         return head
 
+    def put_final(self, execution_id: str, payload: bytes | str) -> None:
+        """Store the result of an execution that no task ends, and wake who waits for it."""
+        key, seconds = self.results.task_key(execution_id), self.results.expires
+        with self.results.client.pipeline() as pipe:
+            pipe.set(key, payload, ex=seconds or None)
+            pipe.publish(key, payload)
+            pipe.execute()
+
     def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> str:
         """Claim the ending of an execution: ``claimed``, ``held``, ``closed`` or ``unknown``."""
         reply: bytes = self._run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
@@ -241,6 +255,10 @@ class Store(Reader):
     def forget_deadline(self, execution_id: str, action_id: str = "") -> None:
         """Drop a deadline that means nothing any more."""
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
+
+    def count_look(self, execution_id: str, level: int) -> int:
+        """How often it was looked whether messages of a level are lost, this time included."""
+        return int(self.results.client.hincrby(self.keys.execution(execution_id), f"looks:{level}", 1))
 
     def postpone(self, execution_id: str, until_ms_from_now: int) -> None:
         """Have the sweeper look at an execution again, but not sooner than given."""
@@ -272,10 +290,22 @@ class Store(Reader):
             keys.attempts(execution_id),
         ]
 
-    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run a script; a lost connection is retried as the backend's policy says, all scripts bear repeating."""
+    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], patience: float | None = None) -> Any:
+        """Run a script; in an outage again and again, as all scripts bear repeating.
+
+        ``patience``: seconds; None: as the backend's policy says.
+        """
         clock = "" if self._now is None else self._now()
-        return self.results.ensure(self._scripts[script], (keys, [clock, *args]))
+
+        def run() -> Any:
+            try:
+                return self._scripts[script](keys, [clock, *args])
+            except ResponseError as error:
+                if refuses(error):
+                    raise ServerRefusesError(f"The server does not write now: {error}") from error
+                raise
+
+        return self.results.ensure(run, patience)
 
 
 def _rows(settled: Sequence[Settled]) -> list[bytes | str]:

@@ -6,18 +6,20 @@ Only public parts of the backend are used: its key for a task id, its codec, its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery, states
 from celery.backends.redis import RedisBackend
 from celery.exceptions import TaskRevokedError
+from kombu.utils.functional import retry_over_time
 from pydantic import JsonValue
 
 from workflow_state.errors import ActionFailedError, BackendNotSupportedError
 from workflow_state.models import ErrorDetail
 from workflow_state.store.keys import action_task_id
+from workflow_state.telemetry import get_logger
 
 
 class ActionResults:
@@ -42,6 +44,7 @@ class ActionResults:
                 "results are read by other processes and must not run code when they are read"
             )
         self._backend = backend
+        self._log = get_logger()
 
     @property
     def client(self) -> Any:
@@ -53,13 +56,28 @@ class ActionResults:
         """Seconds that results are kept (``result_expires``); 0: for ever."""
         return int(self._backend.expires or 0)
 
-    def ensure(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call with the backend's retry policy for lost connections (20 tries, 1 s apart, by default)."""
-        return self._backend.ensure(function, args)
+    def ensure(self, function: Callable[[], Any], patience: float | None = None) -> Any:
+        """Call again while the server is away: for ``patience`` seconds, or as the backend's policy says.
+
+        That is 20 tries, 1 s apart, by default.
+        """
+        policy = self._backend.retry_policy
+        if patience is not None:
+            policy = {**policy, "max_retries": None, "timeout": patience}
+        retry: Callable[..., Any] = retry_over_time
+        return retry(function, self._backend.connection_errors, errback=self._try_again, **policy)
+
+    def _try_again(self, error: BaseException, intervals: Iterator[float], retries: int) -> float:
+        self._log.warning("server away, to be tried again", error=str(error), retries=retries)
+        return next(intervals)
 
     def key(self, execution_id: str, action_id: str) -> str:
         """The backend's key for the result of an action."""
-        key = self._backend.get_key_for_task(action_task_id(execution_id, action_id))
+        return self.task_key(action_task_id(execution_id, action_id))
+
+    def task_key(self, task_id: str) -> str:
+        """The backend's key for the result of a task."""
+        key = self._backend.get_key_for_task(task_id)
         return key.decode() if isinstance(key, bytes) else str(key)
 
     def success(self, execution_id: str, action_id: str, output: JsonValue) -> bytes | str:
@@ -81,6 +99,12 @@ class ActionResults:
         result = self._backend.prepare_exception(TaskRevokedError(f"skipped: {reason}"))
         return self._payload(execution_id, action_id, states.REVOKED, result)
 
+    def final(self, execution_id: str, state: dict[str, Any], error: Exception | None) -> bytes | str:
+        """Payload of the execution itself, where no task of its own ends it."""
+        if error is None:
+            return self._encode(execution_id, states.SUCCESS, state)
+        return self._encode(execution_id, states.FAILURE, self._backend.prepare_exception(error))
+
     def output(self, payload: bytes | str) -> JsonValue:
         """The output in the payload of a completed action."""
         output: JsonValue = self._backend.decode(payload)["result"]
@@ -89,14 +113,18 @@ class ActionResults:
     def _payload(
         self, execution_id: str, action_id: str, status: str, result: Any, traceback: str | None = None
     ) -> bytes | str:
+        task_id = action_task_id(execution_id, action_id)
+        return self._encode(task_id, status, result, traceback, parent_id=execution_id)
+
+    def _encode(self, task_id: str, status: str, result: Any, traceback: str | None = None, **more: str) -> bytes | str:
         meta = {
             "status": status,
             "result": result,
             "traceback": traceback,
             "children": [],
             "date_done": datetime.now(UTC).isoformat(),
-            "task_id": action_task_id(execution_id, action_id),
-            "parent_id": execution_id,
+            "task_id": task_id,
+            **more,
         }
         payload: bytes | str = self._backend.encode(meta)
         return payload

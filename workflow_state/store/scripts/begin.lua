@@ -22,7 +22,7 @@ local record = record_of(actions, ARGV[3])
 local attempt, owner = tonumber(ARGV[4]), ARGV[5]
 if has_ended(record.status) then return {'done', head_of(execution)} end
 
-local repeated = record.status == 'running' and record.owner == owner
+local repeated = record.status == 'running' and not record.phase and record.owner == owner
 if record.status == 'pending' then
   if tonumber(ARGV[7]) > tonumber(state[3]) then return {'early'} end
   if state[2] or state[4] then return {'halted', state[2] or ''} end

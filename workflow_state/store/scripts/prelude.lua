@@ -51,7 +51,7 @@ local function settle(execution, actions, deadlines, execution_id, now, rows, fi
       redis.call('SET', KEYS[key], rows[i + 2])
       redis.call('PUBLISH', KEYS[key], rows[i + 2])
       redis.call('ZREM', deadlines, execution_id .. '|' .. rows[i])
-      redis.call('HINCRBY', execution, record.status, 1)
+      if record.status ~= 'completed' then redis.call('HINCRBY', execution, record.status, 1) end
       settled = settled + 1
     end
     key = key + 1

@@ -1,0 +1,78 @@
+"""``python -m benchmarks``: measure, print, and write down."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import environment, report
+from benchmarks.app import app, raw_noop
+from benchmarks.figures import Findings
+from benchmarks.lab import Lab, open_lab
+from benchmarks.plans import grid
+from benchmarks.worker import BenchmarkError
+from benchmarks.workload import Effort
+from benchmarks.workloads import WORKLOADS
+from workflow_state import EmbeddedServerError
+
+ROUNDS = 5
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The engine against raw Celery tasks.")
+    parser.add_argument("--only", action="append", choices=WORKLOADS, metavar="NAME", help=", ".join(WORKLOADS))
+    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"samples of each figure (default {ROUNDS})")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only to see that it works")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write figures, samples and environment there")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a promise was not kept")
+    given = parser.parse_args(words)
+    given.rounds = given.rounds or (1 if given.quick else ROUNDS)
+    return given
+
+
+def warm_up(lab: Lab) -> None:
+    """Let every process import, connect and cache what it needs."""
+    for _ in range(2):
+        lab.run(grid(4, 4))
+        lab.drain(20)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the workloads that were asked for; the exit code."""
+    given = arguments(words)
+    names = given.only or list(WORKLOADS)
+    effort = Effort(given.rounds, given.quick)
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    found: dict[str, Findings] = {}
+    with open_lab(app, raw_noop) as lab:
+        facts = environment.facts(lab.client, app.conf)
+        console.print(report.headline(facts))
+        if given.quick:
+            console.print("quick: tiny sizes whatever the titles say; no promise is judged\n")
+        warm_up(lab)
+        for name in names:
+            found[name] = WORKLOADS[name].measure(lab, effort)
+            report.show(console, WORKLOADS[name], found[name], judge=not given.quick)
+    if given.json:
+        report.write(given.json, report.to_json(facts, {"rounds": given.rounds, "quick": given.quick}, found))
+    kept = given.quick or all(findings.kept(p) for findings in found.values() for p in findings.promises)
+    return 1 if given.check and not kept else 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (BenchmarkError, EmbeddedServerError) as error:
+        sys.exit(f"benchmarks: {error}")

@@ -1,0 +1,37 @@
+"""The Celery app of the benchmarks: the client and the worker both use it.
+
+Its configuration is the durable one that users get; both kinds of work stand side by side in it, so that
+they are measured with the same acknowledgements, prefetching and serialization.
+"""
+
+from __future__ import annotations
+
+import time
+
+from celery import Celery
+
+from workflow_state import action
+
+app = Celery("benchmarks", config_source="workflow_state.durable", set_as_current=True)
+app.set_default()
+
+
+@app.task(name="benchmarks.noop", ignore_result=True, acks_late=True)
+def raw_noop() -> None:
+    """The unit of everything: a task that does nothing and keeps no result."""
+
+
+@app.task(name="benchmarks.answer", acks_late=True)
+def raw_answer() -> None:
+    """A task that does nothing and whose result is stored."""
+
+
+@app.task(name="benchmarks.stamp", acks_late=True)
+def raw_stamp() -> float:
+    """When it ran, by the machine's monotonic clock, which is one for all processes on Linux and macOS."""
+    return time.monotonic()
+
+
+@action("benchmarks.noop")
+def noop() -> None:
+    """The action that does nothing."""

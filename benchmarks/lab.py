@@ -1,0 +1,151 @@
+"""The place where everything is measured: one server, one worker, and the two kinds of work on them."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.plans import Plan
+from benchmarks.worker import BenchmarkError, running_worker
+from workflow_state import ExecutionStatus, StateManager, execute_plan
+from workflow_state.embedded import EmbeddedServer
+
+#: Append-only file, synchronized every second: what a durable set-up has.
+SERVER_SETTINGS = {"appendfsync": "everysec"}
+#: Seconds between two looks at the queue; shorter ones would take processor time from the worker.
+POLL = 0.002
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the server received and did, each divided by the number of actions."""
+
+    bytes_in: float
+    commands: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Measures on one app whose only worker is ours. Times are seconds.
+
+    ``raw_task``: the no-op task that everything is compared with.
+    """
+
+    app: Celery
+    raw_task: Any
+
+    @property
+    def client(self) -> Any:
+        """Of the server that is broker and result backend at once."""
+        return self.app.backend.client
+
+    def drain(self, count: int, poll: float = POLL) -> float:
+        """How long the worker takes for ``count`` raw no-op tasks that all wait in its queue.
+
+        It stops consuming while they are published. The clock runs from the first message that leaves the
+        queue until queue and unacknowledged messages are gone. ``poll``: seconds between two looks.
+        """
+        queue = self.app.conf.task_default_queue
+        self.await_quiet()
+        self.app.control.cancel_consumer(queue, reply=True, limit=1)
+        with self.app.producer_or_acquire() as producer, producer.batch():
+            for _ in range(count):
+                self.raw_task.apply_async(producer=producer)
+        # The consumer may have taken one before it stopped; it gives it back.
+        self._await(lambda: self.client.llen(queue) == count, "all raw tasks are queued", poll)
+        self.app.control.add_consumer(queue)
+        self._await(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
+        start = time.perf_counter()
+        return self.await_quiet(poll) - start
+
+    def run(self, plan: Plan) -> tuple[float, str]:
+        """How long a plan takes from ``.delay()`` until the caller has the final state; and its id.
+
+        Raises:
+            BenchmarkError: it did not complete with all of its actions.
+        """
+        self.await_quiet()
+        start = time.perf_counter()
+        result = execute_plan.delay(plan)
+        state = result.get(timeout=TIMEOUT)
+        seconds = time.perf_counter() - start
+        completed, total = state.metrics.completed_actions, len(plan["actions"])
+        if state.status != ExecutionStatus.COMPLETED or completed != total:
+            raise BenchmarkError(f"{plan['name']} ended {state.status} with {completed} of {total} actions")
+        return seconds, result.id
+
+    def answer(self, task: Any) -> float:
+        """How long it takes from ``.delay()`` of a raw task until the caller has its result."""
+        self.await_quiet()
+        start = time.perf_counter()
+        task.delay().get(timeout=TIMEOUT)
+        return time.perf_counter() - start
+
+    def latency(self, task: Any, count: int) -> float:
+        """Median from ``.delay()`` of a raw task until it ran, one after the other; it returns its clock."""
+        samples = []
+        for _ in range(count):
+            self.await_quiet()
+            start = time.monotonic()
+            samples.append(float(task.delay().get(timeout=TIMEOUT)) - start)
+        return statistics.median(samples)
+
+    def read_state(self, execution_id: str) -> float:
+        """How long ``get_full_state`` takes."""
+        manager = StateManager(self.app)
+        start = time.perf_counter()
+        manager.get_full_state(execution_id)
+        return time.perf_counter() - start
+
+    def count(self, work: Callable[[], object], actions: int) -> Counts:
+        """What the server receives and does while some work is done, per action."""
+        before = self._counters()
+        work()
+        bytes_in, commands = (now - then for now, then in zip(self._counters(), before, strict=True))
+        return Counts(bytes_in / actions, commands / actions)
+
+    def await_quiet(self, poll: float = POLL) -> float:
+        """Wait until no message is queued or unacknowledged; the moment from which that was so."""
+        quiet_since = None
+        deadline = time.perf_counter() + TIMEOUT
+        while time.perf_counter() < deadline:
+            with self.client.pipeline(transaction=False) as pipe:
+                pipe.llen(self.app.conf.task_default_queue)
+                pipe.hlen("unacked")
+                busy = any(pipe.execute())
+            # Twice, since a message that has just left the queue is not noted as unacknowledged yet.
+            if not busy and quiet_since is not None:
+                return quiet_since
+            quiet_since = None if busy else time.perf_counter()
+            time.sleep(poll)
+        raise BenchmarkError(f"messages are still under way after {TIMEOUT:g} s")
+
+    def _counters(self) -> tuple[int, int]:
+        self.await_quiet()
+        stats = self.client.info("stats")
+        return stats["total_net_input_bytes"], stats["total_commands_processed"]
+
+    def _await(self, condition: Callable[[], bool], what: str, poll: float) -> None:
+        deadline = time.perf_counter() + TIMEOUT
+        while not condition():
+            if time.perf_counter() > deadline:
+                raise BenchmarkError(f"not within {TIMEOUT:g} s: {what}")
+            time.sleep(poll)
+
+
+@contextmanager
+def open_lab(app: Celery, raw_task: Any) -> Iterator[Lab]:
+    """Start a server and a worker of our own, and end them with the block."""
+    with EmbeddedServer(settings=SERVER_SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
+        app.conf.update(broker_url=server.url, result_backend=server.url)
+        with running_worker(app, server.url, Path(folder) / "worker.log"):
+            yield Lab(app, raw_task)

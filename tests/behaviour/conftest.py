@@ -1,0 +1,52 @@
+"""One worker for all behaviour tests; each module hands in all of its plans at once and looks at how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.behaviour import app
+from tests.behaviour.endings import Endings
+from tests.conftest import SHARED
+from tests.workers import Site
+
+HERE = Path(__file__).parent
+CONCURRENCY = 4
+"""Some actions only sleep, to be timed out: they must not hold up the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here that asks for the worker is marked so."""
+    for item in items:
+        if HERE in item.path.parents and "behaviour" in getattr(item, "fixturenames", ()):
+            item.add_marker("worker")
+            item.add_marker("redis")
+
+
+@pytest.fixture(scope="session")
+def behaviour_site(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The app of the behaviour tests with its worker."""
+    found = Site(app.make_app(), app.__name__, database(), tmp_path_factory.mktemp("behaviour"))
+    try:
+        found.start_worker(concurrency=CONCURRENCY)
+        SHARED.append(found)
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def behaviour(behaviour_site: Site) -> Iterator[Site]:
+    """The app is the current one; its worker runs."""
+    with behaviour_site.current():
+        yield behaviour_site
+
+
+@pytest.fixture(scope="module")
+def ended(request: pytest.FixtureRequest, behaviour: Site) -> Endings:
+    """The final states of the module's ``PLANS``, by name; all of them run at once."""
+    plans: dict[str, Any] = request.module.PLANS
+    return Endings.of(plans)

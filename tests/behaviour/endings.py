@@ -1,0 +1,69 @@
+"""How plans ended, and short ways to look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery.result import AsyncResult
+
+from workflow_state import (
+    ActionExecutionState,
+    ErrorDetail,
+    ExecutionState,
+    Failure,
+    Skipped,
+    StateManager,
+    Success,
+    execute_plan,
+)
+
+TIMEOUT = 60
+ONCE = {"max_attempts": 1}
+#: Three attempts without a wait that anyone would notice.
+QUICK = {"max_attempts": 3, "min_timeout_in_ms": 0, "max_timeout_in_ms": 0}
+
+
+class Endings:
+    """Final states by the name of the plan."""
+
+    def __init__(self, states: Mapping[str, ExecutionState]) -> None:
+        self._states = states
+
+    @classmethod
+    def of(cls, plans: Mapping[str, Any]) -> Endings:
+        """Run all plans at once and wait until all have ended, however they ended."""
+        results = {name: execute_plan.delay(wanted) for name, wanted in plans.items()}
+        for result in results.values():
+            AsyncResult(result.id, app=result.app).get(timeout=TIMEOUT, propagate=False)
+        manager = StateManager()
+        return cls({name: manager.get_full_state(result.id) for name, result in results.items()})
+
+    def __getitem__(self, plan: str) -> ExecutionState:
+        return self._states[plan]
+
+    def statuses(self, plan: str) -> dict[str, str]:
+        """Action id → status."""
+        return {name: found.status.value for name, found in self[plan].action_states.items()}
+
+    def action(self, plan: str, name: str) -> ActionExecutionState:
+        """The state of one action."""
+        return self[plan].action_states[name]
+
+    def output(self, plan: str, name: str) -> Any:
+        """The output of a completed action."""
+        result = self.action(plan, name).result
+        assert isinstance(result, Success), result
+        return result.output
+
+    def error(self, plan: str, name: str) -> ErrorDetail:
+        """The error of a failed action."""
+        result = self.action(plan, name).result
+        assert isinstance(result, Failure), result
+        return result.error
+
+    def reason(self, plan: str, name: str) -> str:
+        """Why an action was skipped."""
+        result = self.action(plan, name).result
+        assert isinstance(result, Skipped), result
+        return result.reason

@@ -1,0 +1,80 @@
+"""Two witnesses of a run that no worker can talk over: what user code did, and what the server recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the journal: ``what`` is start or end; ``at``: seconds since the epoch."""
+
+    what: str
+    execution_id: str
+    action_id: str
+    attempt: int
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The file that the actions write to; see ``tests.chaos.actions``."""
+
+    path: Path
+
+    def lines(self, execution_id: str, action_id: str | None = None) -> list[Line]:
+        """All whole lines of an execution, or of one action of it, in order."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text()
+        found = [Line(*json.loads(line)) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [x for x in found if x.execution_id == execution_id and action_id in (None, x.action_id)]
+
+    def starts(self, execution_id: str, action_id: str | None = None) -> list[Line]:
+        """How user code began."""
+        return [line for line in self.lines(execution_id, action_id) if line.what == "start"]
+
+    def cut_off(self, execution_id: str) -> list[Line]:
+        """Starts of user code without an end."""
+        open_: dict[tuple[str, int, int], Line] = {}
+        for line in self.lines(execution_id):
+            key = (line.action_id, line.attempt, line.pid)
+            if line.what == "start":
+                open_[key] = line
+            else:
+                open_.pop(key, None)
+        return list(open_.values())
+
+
+def recorded(data_dir: Path, keys: Iterable[str]) -> dict[str, list[str]]:
+    """What each of the keys, which hold results, was set to: the statuses, by the server's append-only file.
+
+    It is the whole history as long as the file is not rewritten, and what a crash lost is not in it.
+    """
+    found: dict[str, list[str]] = {key: [] for key in keys}
+    for file in sorted((data_dir / "appendonlydir").glob("*.incr.aof")):
+        with file.open("rb") as stream:
+            for command in _commands(stream):
+                if len(command) > 2 and command[0].upper() == b"SET" and (key := command[1].decode()) in found:
+                    found[key].append(json.loads(command[2])["status"])
+    return found
+
+
+def _commands(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """The commands in an append-only file; a command cut off at its end is left out."""
+    while line := stream.readline():
+        if not line.startswith(b"*"):
+            continue  # an annotation, such as the time
+        command = []
+        for _ in range(int(line[1:])):
+            header = stream.readline()
+            if not header.endswith(b"\n"):
+                return
+            command.append(stream.read(int(header[1:])))
+            stream.readline()
+        yield command

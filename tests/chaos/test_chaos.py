@@ -1,0 +1,64 @@
+"""Processes die, connections drop, the server goes: every plan ends, and as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.chaos.plans import layered, outcome
+from tests.chaos.scene import Scene
+from tests.chaos.storm import Report, Storm
+
+BOUND = 240.0
+"""Seconds until a run must have ended; half a minute is usual."""
+
+PAUSE, SHORT_PAUSE = (0.6, 1.4), (0.3, 0.7)
+"""Seconds between two events, from and to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """A plan, and how it ends when nothing happens."""
+
+    plan: dict[str, Any]
+    outcome: Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """The plan, run once on workers in peace: 10 levels of 100 actions; the short form has 5 of 60."""
+    plan = layered(10, 100) if long else layered(5, 60)
+    with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
+        execution_id = scene.start(plan)
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+    return Undisturbed(plan, outcome(state))
+
+
+@pytest.mark.timeout(BOUND + 60)
+def test_every_plan_ends_as_if_undisturbed(
+    seed: int,
+    long: bool,
+    undisturbed: Undisturbed,
+    tmp_path_factory: pytest.TempPathFactory,
+    reports: list[Report],
+) -> None:
+    """While about every second a pool child or a main process is killed, connections are dropped, and the
+    server is restarted, killed, or loses its last second: the execution ends; its final state is that of an
+    undisturbed run; each action has one recorded result; no key is left for ever, no deadline at all.
+    """
+    actions = len(undisturbed.plan["actions"])
+    with Scene(tmp_path_factory.mktemp(f"seed-{seed}")) as scene, scene.fleet() as fleet:
+        execution_id = scene.start(undisturbed.plan)
+        scene.wait_started(execution_id, undisturbed.plan["actions"][0]["id"])
+        report = Storm(scene, fleet, actions, seed, PAUSE if long else SHORT_PAUSE).rage(execution_id, BOUND)
+        reports.append(report)
+        state = scene.state(execution_id)
+        assert outcome(state) == undisturbed.outcome
+        assert outcome(type(state).model_validate(scene.result(execution_id).result)) == undisturbed.outcome
+        assert len(state.action_states) == actions
+        scene.check_clean(execution_id)
+        assert report.cut_off > 0, "no kill hit a running action: this run has shown nothing"
+        assert report.events[report.outage] > 0, "the server never went: this run has shown nothing"

@@ -1,0 +1,114 @@
+"""SIGKILL at each named point of the engine: the plan goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from tests.chaos.fleet import Fleet
+from tests.chaos.plans import action, outcome
+from tests.chaos.scene import Scene
+from tests.support import wait_until
+from workflow_state import ExecutionState
+from workflow_state.runtime.points import Point
+
+BOUND = 60.0
+AWAY = 1.0
+"""Seconds until the server is back."""
+SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "part_size": 4}
+POINTS = get_args(Point)
+#: How often a point is passed before the kill, where the first time would be the wrong one: a point that is
+#: reached after each message is to be left with some of them out, and the second level is the richer one.
+PASSES = {"level half published": 2}
+
+
+def make_plan(dies: int) -> dict[str, Any]:
+    """Three levels, of which the middle one is published in three parts. ``dies``: how often an action kills."""
+    first = action("first", "chaos.work", inputs={"number": 1, "pause": 5, "values": []})
+    fan = [
+        action(f"fan{n}", "chaos.work", "first", inputs={"number": n, "pause": 20, "values": ["${first.output.value}"]})
+        for n in range(9)
+    ]
+    mortal = action("mortal", "chaos.die", "first", inputs={"times": dies})
+    join = action(
+        "join",
+        "chaos.work",
+        *(f"fan{n}" for n in range(9)),
+        "mortal",
+        inputs={"number": 99, "pause": 5, "values": [f"${{fan{n}.output.value}}" for n in range(9)]},
+    )
+    return {"id": "points", "actions": [first, *fan, mortal, join]}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One server for all points."""
+    with Scene(tmp_path_factory.mktemp("points"), workflow_state=SETTINGS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(scene: Scene) -> Iterator[Fleet]:
+    """Two workers for all points; supervised, so each test finds them whole or about to be."""
+    with scene.fleet() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def expected(scene: Scene, fleet: Fleet) -> dict[str, Any]:
+    """How the plan ends when nothing is killed; its action that kills says how often it was begun."""
+    found = dict(outcome(scene.wait_closed(scene.start(make_plan(dies=0)), BOUND, fleet)))
+    found["actions"].pop("mortal")
+    return found
+
+
+@pytest.mark.parametrize("victim", ["process", "worker"])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_crash_at_a_point_is_recovered(
+    point: str, victim: str, scene: Scene, fleet: Fleet, expected: dict[str, Any]
+) -> None:
+    """The process that reaches the point dies, or its whole worker with the messages it held; the plan
+    completes with the right result, each action's result recorded once, and nothing of it is left behind.
+    """
+    execution_id = start_armed(scene, point, victim)
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert scene.sprung, f"no process reached {point!r}"
+    check(scene, execution_id, state, expected)
+
+
+@pytest.mark.parametrize("victim", ["server", "memory"])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_server_that_goes_at_a_point_is_waited_for(
+    point: str, victim: str, scene: Scene, fleet: Fleet, expected: dict[str, Any]
+) -> None:
+    """The server is killed when a process reaches the point, or has no memory left from there on; when it is
+    back the plan completes as if nothing had happened: no outage becomes the failure of an action or a plan.
+    """
+    execution_id = start_armed(scene, point, victim)
+    wait_until(lambda: scene.sprung, BOUND, f"a process reached {point!r}")
+    back = time.monotonic() + AWAY
+    wait_until(lambda: time.monotonic() > back, AWAY + 5)
+    if victim == "server":
+        scene.server.start()
+    else:
+        scene.redis.config_set("maxmemory", 0)
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    check(scene, execution_id, state, expected)
+
+
+def start_armed(scene: Scene, point: str, victim: str) -> str:
+    """Start the plan with a trap at a point; the execution id."""
+    scene.arm(point, victim, PASSES.get(point, 0))
+    # The sweeper has something to do when an action was lost.
+    return scene.start(make_plan(dies=1 if point == "sweeping" else 0))
+
+
+def check(scene: Scene, execution_id: str, state: ExecutionState, expected: dict[str, Any]) -> None:
+    """The state and the result are the expected ones, recorded once, and nothing is left behind."""
+    found = dict(outcome(state))
+    found["actions"].pop("mortal")
+    assert found == expected
+    scene.check_clean(execution_id)

@@ -1,0 +1,269 @@
+"""What people do to executions: answer confirmations, cancel, drive by hand, run again."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.integration.outcomes import ONCE, TIMEOUT, output, statuses
+from tests.support import wait_until
+from tests.workers import Site, action, plan
+from workflow_state import (
+    ActionNotFoundError,
+    ExecutionNotFoundError,
+    ExecutionState,
+    InvalidTransitionError,
+    PlanExecutionError,
+    PlanValidationError,
+    StateManager,
+    Success,
+    execute_plan,
+)
+
+ASK = {"required": True, "title": "Really?", "message": "This spends money"}
+
+
+def state_when(execution_id: str, status: str) -> ExecutionState:
+    """The state once the execution has a status; it may not be accepted yet."""
+
+    def reached() -> bool:
+        try:
+            return StateManager().get_full_state(execution_id).status == status
+        except ExecutionNotFoundError:
+            return False
+
+    wait_until(reached, TIMEOUT, f"the execution is {status}")
+    return StateManager().get_full_state(execution_id)
+
+
+def asking_plan(**confirmation: object) -> dict[str, object]:
+    """first → (ask | sibling) → last, where ``ask`` waits for a person."""
+    return plan(
+        action("first", "test.value", inputs={"value": 1}),
+        action("ask", "test.value", "first", inputs={"value": 2}, user_confirmation={**ASK, **confirmation}),
+        action("sibling", "test.value", "first", inputs={"value": 3}),
+        action("last", "test.value", "ask", "sibling", inputs={"value": "${ask.output}"}),
+    )
+
+
+def test_a_confirmation_pauses_and_approval_resumes(library: Site) -> None:
+    """O5, O6: an action that needs a confirmation waits while its siblings go on; the execution is paused once
+    nothing else can run; approval lets it run, and the answer is kept with who gave it.
+    """
+    result = execute_plan.delay(asking_plan())
+    paused = state_when(result.id, "paused_for_confirmation")
+    assert statuses(paused) == {"first": "completed", "ask": "pending", "sibling": "completed", "last": "pending"}
+    assert [(c.action_id, c.confirmed) for c in paused.confirmations] == [("ask", None)]
+    assert StateManager().get_available_actions(result.id) == []
+    StateManager().confirm_action(result.id, "ask", True, user_id="ada")
+    state = result.get(timeout=TIMEOUT)
+    assert output(state, "last") == 2
+    (answered,) = state.confirmations
+    assert (answered.confirmed, answered.user_id) == (True, "ada")
+    assert answered.responded_at is not None
+    assert answered.responded_at >= answered.requested_at
+
+
+def test_a_rejected_confirmation_cancels(library: Site) -> None:
+    """O7: rejecting cancels the execution; what was done is kept, what was asked for never runs."""
+    result = execute_plan.delay(asking_plan())
+    state_when(result.id, "paused_for_confirmation")
+    StateManager().confirm_action(result.id, "ask", False, user_id="eve")
+    with pytest.raises(PlanExecutionError, match="'ask' was rejected by eve"):
+        result.get(timeout=TIMEOUT)
+    state = StateManager().get_full_state(result.id)
+    assert state.status == "cancelled"
+    assert statuses(state) == {"first": "completed", "ask": "skipped", "sibling": "completed", "last": "skipped"}
+
+
+def test_a_confirmation_that_times_out_rejects(library: Site) -> None:
+    """O8: no answer within the timeout is a rejection."""
+    result = execute_plan.delay(asking_plan(timeout=200))
+    with pytest.raises(PlanExecutionError, match="not given in time"):
+        result.get(timeout=TIMEOUT)
+    assert StateManager().get_full_state(result.id).status == "cancelled"
+
+
+def test_a_confirmation_is_answered_once(library: Site) -> None:
+    """The same answer again changes nothing; the other answer, and answers nobody asked for, are refused."""
+    result = execute_plan.delay(asking_plan())
+    state_when(result.id, "paused_for_confirmation")
+    manager = StateManager()
+    with pytest.raises(InvalidTransitionError, match=r"'last'.*does not wait"):
+        manager.confirm_action(result.id, "last", True)
+    manager.confirm_action(result.id, "ask", True)
+    manager.confirm_action(result.id, "ask", True)
+    with pytest.raises(InvalidTransitionError, match="was confirmed before"):
+        manager.confirm_action(result.id, "ask", False)
+    assert result.get(timeout=TIMEOUT).action_states["ask"].attempts == 1
+    with pytest.raises(ActionNotFoundError):
+        manager.confirm_action(result.id, "nobody", True)
+    with pytest.raises(ExecutionNotFoundError):
+        manager.confirm_action(str(uuid.uuid4()), "ask", True)
+
+
+def test_a_waiting_confirmation_holds_no_worker_and_no_message(fresh: Site) -> None:
+    """It waits as a state: all workers may stop meanwhile, nothing is unacknowledged, and an approval given
+    while none runs is carried out when one comes back.
+    """
+    first = fresh.start_worker()
+    result = execute_plan.delay(asking_plan())
+    state_when(result.id, "paused_for_confirmation")
+    first.stop()
+    assert not fresh.redis.exists("unacked")
+    assert fresh.redis.llen(fresh.queue) == 0
+    StateManager().confirm_action(result.id, "ask", True)
+    fresh.start_worker()
+    assert result.get(timeout=TIMEOUT).status == "completed"
+
+
+def test_a_failure_beside_a_waiting_confirmation_ends_the_execution(library: Site) -> None:
+    """A failure that nothing tolerates does not wait for an answer that may never come."""
+    result = execute_plan.delay(
+        plan(action("ask", "test.value", user_confirmation=ASK), action("breaks", "test.fail", retry=ONCE))
+    )
+    with pytest.raises(PlanExecutionError, match="'breaks' failed"):
+        result.get(timeout=TIMEOUT)
+    assert statuses(StateManager().get_full_state(result.id)) == {"ask": "skipped", "breaks": "failed"}
+
+
+def test_cancel_keeps_what_was_done(library: Site) -> None:
+    """O12: after a cancel nothing new starts, what runs ends by itself and is kept, the state ends cancelled."""
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(
+        plan(action("runs", "test.gate", inputs={"name": gate}), action("next", "test.value", "runs"))
+    )
+    library.wait_started(gate)
+    assert StateManager().cancel_execution(result.id, "no longer needed") is True
+    assert StateManager().cancel_execution(result.id, "again") is True
+    library.open_gate(gate)
+    with pytest.raises(PlanExecutionError, match="no longer needed"):
+        result.get(timeout=TIMEOUT)
+    state = StateManager().get_full_state(result.id)
+    assert (state.status, statuses(state)) == ("cancelled", {"runs": "completed", "next": "skipped"})
+    assert StateManager().cancel_execution(result.id) is False
+
+
+def test_cancel_ends_an_action_between_two_attempts(library: Site) -> None:
+    """An action that waits for its next attempt does not get one; it keeps the error of its last."""
+    hour = {"max_attempts": 2, "min_timeout_in_ms": 3_600_000, "max_timeout_in_ms": 3_600_000}
+    result = execute_plan.delay(plan(action("waits", "test.fail", inputs={"message": "busy"}, retry=hour)))
+    wait_until(
+        lambda: state_when(result.id, "running").action_states["waits"].error is not None, TIMEOUT, "one attempt failed"
+    )
+    StateManager().cancel_execution(result.id)
+    state = state_when(result.id, "cancelled")
+    assert state.action_states["waits"].status == "failed"
+    assert state.action_states["waits"].error is not None
+    assert state.action_states["waits"].error.message == "busy"
+
+
+def test_an_execution_driven_by_hand(library: Site) -> None:
+    """S1, S6, S8: stored with every action pending, available actions follow the rules, conditions included, and
+    the execution ends by itself with the last result.
+    """
+    manager = StateManager()
+    state = manager.initialize_state(
+        plan(
+            action("a", "any"),
+            action("b", "any", "a", condition={"if": "${a.output.go} == true"}),
+            action("c", "any", "a", condition={"if": "${a.output.go} == false"}),
+            action("d", "any", "b", "c"),
+        ),
+        start=False,
+    )
+    assert (state.status, set(statuses(state).values())) == ("initializing", {"pending"})
+    assert manager.get_available_actions(state.id) == ["a"]
+    manager.update_action_status(state.id, "a", "running")
+    assert manager.get_available_actions(state.id) == []
+    manager.record_action_result(state.id, "a", {"go": True})
+    assert manager.get_available_actions(state.id) == ["b"]
+    assert statuses(manager.get_full_state(state.id))["c"] == "skipped"
+    for name in ("b", "d"):
+        manager.update_action_status(state.id, name, "running")
+        manager.record_action_result(state.id, name, Success(output=name))
+    assert manager.get_full_state(state.id).status == "completed"
+    assert execute_plan.AsyncResult(state.id).get(timeout=TIMEOUT).status == "completed"
+
+
+def test_illegal_transitions_are_refused(library: Site) -> None:
+    """S2, S3: an illegal change raises and changes nothing."""
+    manager = StateManager()
+    execution_id = manager.initialize_state(plan(action("a", "any"), action("b", "any", "a")), start=False).id
+    manager.update_action_status(execution_id, "a", "running")
+    before = manager.get_full_state(execution_id)
+    for change in (
+        lambda: manager.update_action_status(execution_id, "a", "running"),
+        lambda: manager.update_action_status(execution_id, "a", "pending"),
+        lambda: manager.update_action_status(execution_id, "b", "running"),
+        lambda: manager.record_action_result(execution_id, "b", 1),
+    ):
+        with pytest.raises(InvalidTransitionError):
+            change()
+    assert manager.get_full_state(execution_id) == before
+    manager.record_action_result(execution_id, "a", 1)
+    with pytest.raises(InvalidTransitionError, match="is completed and cannot become running"):
+        manager.update_action_status(execution_id, "a", "running")
+    manager.cancel_execution(execution_id)
+    assert manager.get_full_state(execution_id).status == "cancelled"
+
+
+def test_workers_record_their_own_results(library: Site) -> None:
+    """On an execution that workers drive, results by hand would fight the engine: refused."""
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(plan(action("runs", "test.gate", inputs={"name": gate})))
+    library.wait_started(gate)
+    with pytest.raises(InvalidTransitionError, match="driven by workers"):
+        StateManager().record_action_result(result.id, "runs", 1)
+    library.open_gate(gate)
+    result.get(timeout=TIMEOUT)
+
+
+def test_a_cycle_is_refused_at_initialise(library: Site) -> None:
+    """S7: nothing of a plan with a circular dependency is stored."""
+    before = set(library.redis.keys("workflow-state:{*"))
+    with pytest.raises(PlanValidationError, match="Circular dependency"):
+        StateManager().initialize_state(plan(action("a", "any", "b"), action("b", "any", "a")), start=False)
+    assert set(library.redis.keys("workflow-state:{*")) == before
+
+
+def test_rerun_takes_over_what_completed(library: Site) -> None:
+    """A failed execution runs again as a new one, linked to it: what completed is not run again, the rest is,
+    with new inputs, results given by hand, or actions skipped.
+    """
+    result = execute_plan.delay(
+        plan(
+            action("kept", "test.add", inputs={"a": 1, "b": 2}),
+            action("broken", "test.fail", "kept", retry=ONCE),
+            action("after", "test.add", "broken", inputs={"a": "${broken.output}", "b": "${kept.output}"}),
+        )
+    )
+    with pytest.raises(PlanExecutionError):
+        result.get(timeout=TIMEOUT)
+    state = StateManager().rerun(result.id, results={"broken": 10}).get(timeout=TIMEOUT)
+    assert (state.rerun_of, state.status, output(state, "after")) == (result.id, "completed", 13)
+    assert {name: found.attempts for name, found in state.action_states.items()} == {
+        "kept": 0,
+        "broken": 0,
+        "after": 1,
+    }
+    again = StateManager().rerun(state.id, inputs={"after": {"a": 5, "b": 5}}).get(timeout=TIMEOUT)
+    assert output(again, "after") == 10
+    last = StateManager().rerun(again.id, skip=["broken"]).get(timeout=TIMEOUT)
+    assert statuses(last) == {"kept": "completed", "broken": "skipped", "after": "skipped"}
+
+
+def test_only_an_ended_execution_runs_again(library: Site) -> None:
+    """A rerun of one that runs, of an unknown one, or from an unknown action is refused."""
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(plan(action("runs", "test.gate", inputs={"name": gate})))
+    library.wait_started(gate)
+    with pytest.raises(InvalidTransitionError, match="only one that has ended"):
+        StateManager().rerun(result.id)
+    library.open_gate(gate)
+    result.get(timeout=TIMEOUT)
+    with pytest.raises(ActionNotFoundError):
+        StateManager().rerun(result.id, "nobody")
+    with pytest.raises(ExecutionNotFoundError):
+        StateManager().rerun(str(uuid.uuid4()))

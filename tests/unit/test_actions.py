@@ -1,0 +1,291 @@
+"""Actions: functions as users write them, registered, validated and called."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+import structlog
+from celery import Celery
+from pydantic import BaseModel, Field
+
+from workflow_state import ActionContext, ActionError, ActionRegistrationError, ActionRegistry, UnknownActionError
+from workflow_state.models import ErrorCategory
+
+CONTEXT = ActionContext(
+    execution_id="e",
+    plan_id="p",
+    action_id="a",
+    attempt=2,
+    idempotency_key="k",
+    logger=structlog.stdlib.get_logger(),
+    cancel_check=lambda: True,
+)
+
+
+@pytest.fixture
+def registry() -> ActionRegistry:
+    """A registry of this test's own."""
+    return ActionRegistry()
+
+
+def call(registry: ActionRegistry, function: Any, **inputs: Any) -> Any:
+    """Register a function and run it once."""
+    return registry.register("it", function).run(inputs, CONTEXT)
+
+
+def test_the_decorator_gives_the_function_back(registry: ActionRegistry) -> None:
+    """``@action`` registers and changes nothing: the function can still be called and tested."""
+
+    @registry.action("greet")
+    def greet(name: str, punctuation: str = "!") -> str:
+        return f"Hello {name}{punctuation}"
+
+    assert greet("you") == "Hello you!"
+    assert registry.get("greet").run({"name": "you"}, CONTEXT) == "Hello you!"
+    assert "greet" in registry
+    assert list(registry) == ["greet"]
+
+
+def test_inputs_are_validated_by_the_type_hints(registry: ActionRegistry) -> None:
+    """Inputs become the types that the hints name: models, dates, enums, dataclasses, constrained numbers."""
+
+    class Colour(Enum):
+        RED = "red"
+
+    class Person(BaseModel):
+        name: str
+
+    @dataclass
+    class Point:
+        x: int
+
+    def use(who: Person, day: date, colour: Colour, at: Point, share: Annotated[float, Field(le=1)]) -> list[str]:
+        return [type(v).__name__ for v in (who, day, colour, at, share)]
+
+    # Classes of a function are not visible to the hints of a module with postponed annotations.
+    use.__annotations__ = {
+        "who": Person,
+        "day": date,
+        "colour": Colour,
+        "at": Point,
+        "share": Annotated[float, Field(le=1)],
+        "return": list[str],
+    }
+    inputs = {"who": {"name": "Ada"}, "day": "2024-02-29", "colour": "red", "at": {"x": 1}, "share": 0.5}
+    assert call(registry, use, **inputs) == ["Person", "date", "Colour", "Point", "float"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "a: Field required"),
+        ({"a": "x"}, "a: Input should be a valid integer"),
+        ({"a": 1, "c": 2}, "c: Extra inputs are not permitted"),
+        ({"a": None}, "a: Input should be a valid integer"),
+    ],
+)
+def test_bad_inputs_are_named_and_never_shown(registry: ActionRegistry, inputs: dict[str, Any], said: str) -> None:
+    """What does not validate is ``validation_failed``, not retryable, names the field, and shows no value."""
+
+    def add(a: int, b: int = 0) -> int:
+        return a + b
+
+    with pytest.raises(ActionError) as failed:
+        call(registry, add, **inputs)
+    assert said in failed.value.message
+    assert (failed.value.category, failed.value.retryable) == (ErrorCategory.VALIDATION_FAILED, False)
+
+
+def test_secrets_do_not_leak_from_bad_inputs(registry: ActionRegistry) -> None:
+    """A value that does not validate is in no message and no context."""
+
+    def login(password: int) -> None: ...
+
+    with pytest.raises(ActionError) as failed:
+        call(registry, login, password="hunter2")
+    assert "hunter2" not in repr((failed.value.message, failed.value.context))
+
+
+def test_open_ended_functions_take_anything(registry: ActionRegistry) -> None:
+    """``**kwargs`` takes inputs that have no parameter of their own."""
+
+    def collect(first: int, *ignored: Any, **rest: Any) -> dict[str, Any]:
+        return {"first": first, **rest}
+
+    assert call(registry, collect, first="1", second=[2]) == {"first": 1, "second": [2]}
+
+
+@pytest.mark.parametrize(
+    ("value", "json"),
+    [
+        (None, None),
+        ((1, 2), [1, 2]),
+        ({"at": datetime(2024, 1, 1, tzinfo=UTC)}, {"at": "2024-01-01T00:00:00Z"}),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (b"text", "text"),
+        ((n for n in range(3)), [0, 1, 2]),
+        ({1: "one"}, {"1": "one"}),
+    ],
+)
+def test_outputs_become_json(registry: ActionRegistry, value: Any, json: Any) -> None:
+    """What pydantic can turn into JSON is an output; the caller gets JSON types."""
+    assert call(registry, lambda: value) == json
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (object(), "is not JSON"),
+        (b"\xff", "is not JSON"),
+        ("\ud800", "half of a surrogate pair"),
+        ({"\udfff": 1}, "surrogates not allowed"),
+        ([{"__type__": "uuid", "__value__": "x"}], "__type__"),
+    ],
+)
+def test_outputs_that_are_not_json(registry: ActionRegistry, value: Any, said: str) -> None:
+    """What JSON cannot hold, or Celery would read as something else, fails the action with a hint."""
+    with pytest.raises(ActionError, match=said) as failed:
+        call(registry, lambda: value)
+    assert (failed.value.category, failed.value.retryable) == (ErrorCategory.VALIDATION_FAILED, False)
+
+
+def test_an_output_that_nests_too_deep(registry: ActionRegistry) -> None:
+    """64 levels are kept, 65 are refused: whoever reads a state must be able to."""
+
+    def nested(depth: int) -> Any:
+        value: Any = 1
+        for _ in range(depth):
+            value = [value]
+        return value
+
+    assert call(registry, nested, depth=64) == nested(64)
+    with pytest.raises(ActionError, match="nests deeper than 64 levels"):
+        registry.get("it").run({"depth": 65}, CONTEXT)
+
+
+def test_the_return_annotation_is_a_promise(registry: ActionRegistry) -> None:
+    """An output that breaks the annotation is the action's failure; one that can be converted is."""
+
+    def number(value: Any) -> int:
+        return value  # type: ignore[no-any-return]
+
+    assert call(registry, number, value="7") == 7
+    with pytest.raises(ActionError, match="Output of action definition 'it' is not valid: value: Input should be"):
+        registry.get("it").run({"value": "seven"}, CONTEXT)
+
+
+def test_the_context_is_given_to_who_asks(registry: ActionRegistry) -> None:
+    """A parameter annotated ``ActionContext``, whatever its name and optional or not, gets the context."""
+
+    def named(value: int, me: ActionContext) -> list[Any]:
+        return [value, me.attempt, me.is_cancelled()]
+
+    def optional(context: ActionContext | None = None) -> str:
+        return context.action_id if context else "none"
+
+    assert call(registry, named, value=1) == [1, 2, True]
+    assert ActionRegistry().register("it", optional).run({}, CONTEXT) == "a"
+
+
+def test_async_functions(registry: ActionRegistry) -> None:
+    """An ``async def`` is run to its end, with its error as its own."""
+
+    async def later(value: int) -> int:
+        await asyncio.to_thread(int)
+        if value < 0:
+            raise ValueError("negative")
+        return value
+
+    assert call(registry, later, value=3) == 3
+    with pytest.raises(ValueError, match="negative"):
+        registry.get("it").run({"value": -1}, CONTEXT)
+
+
+def test_a_celery_task_is_an_action_in_one_line(registry: ActionRegistry) -> None:
+    """``registry.register("id", task)`` takes an existing task, bound or not; its function is what runs."""
+    app = Celery("tasks", set_as_current=False)
+
+    @app.task
+    def double(x: int) -> int:
+        return 2 * x
+
+    @app.task(bind=True)
+    def named(self: Any, x: int) -> str:
+        return f"{self.name.rsplit('.')[-1]}:{x}"
+
+    registry.register("double", double)
+    registry.register("named", named)
+    assert registry.get("double").run({"x": "4"}, CONTEXT) == 8
+    assert registry.get("named").run({"x": 1}, CONTEXT) == "named:1"
+
+
+def test_methods_and_callables(registry: ActionRegistry) -> None:
+    """A bound method and an object that can be called are functions too."""
+
+    class Service:
+        def charge(self, amount: int) -> int:
+            return amount
+
+    assert call(registry, Service().charge, amount="5") == 5
+
+
+def test_an_id_belongs_to_one_function(registry: ActionRegistry) -> None:
+    """Another function under a taken id is refused; the same one again, as a re-import gives it, is not."""
+
+    def make(value: int) -> Any:
+        def function() -> int:
+            return value
+
+        return function
+
+    registry.register("it", make(1))
+    registry.register("it", make(2))
+    assert registry.get("it").run({}, CONTEXT) == 2
+    with pytest.raises(ActionRegistrationError, match=r"'it' is already .*make.*needs an id of its own"):
+        registry.register("it", lambda: 3)
+
+
+def test_functions_that_cannot_be_actions(registry: ActionRegistry) -> None:
+    """Positional-only parameters and hints that name nothing are refused where they are registered."""
+
+    def positional(a: int, /) -> None: ...
+
+    def unknown(a: int) -> None: ...
+
+    unknown.__annotations__["a"] = "Nowhere"
+    with pytest.raises(ActionRegistrationError, match="positional-only"):
+        registry.register("it", positional)
+    with pytest.raises(ActionRegistrationError, match="Nowhere"):
+        registry.register("it", unknown)
+
+
+def test_an_unknown_id_says_what_there_is(registry: ActionRegistry) -> None:
+    """The error names near misses and everything that is registered."""
+    with pytest.raises(UnknownActionError, match=r"'x' here \(import the module.*; registered: none"):
+        registry.get("x")
+    registry.register("payments.charge", lambda: None)
+    with pytest.raises(UnknownActionError, match=r"did you mean 'payments\.charge'\?.*registered: payments\.charge"):
+        registry.get("payments.charg")
+
+
+def test_a_registry_can_be_overlaid(registry: ActionRegistry) -> None:
+    """For tests: some functions replaced, the others kept, the registry below unchanged."""
+    registry.register("a", lambda: 1)
+    registry.register("b", lambda: 2)
+    over = registry.overlaid({"a": lambda: 10})
+    assert [over.get(n).run({}, CONTEXT) for n in "ab"] == [10, 2]
+    assert registry.get("a").run({}, CONTEXT) == 1
+
+
+def test_the_error_of_an_action_has_everything() -> None:
+    """``ActionError`` keeps what it is given; its defaults are retryable and ``action_failed``."""
+    plain = ActionError("no")
+    assert (plain.category, plain.retryable, plain.context, str(plain)) == ("action_failed", True, {}, "no")
+    full = ActionError("no", category=ErrorCategory.AUTH_INVALID, retry_after=1.5, context={"a": 1}, retryable=False)
+    assert (full.category, full.retry_after, full.context) == ("auth_invalid", 1.5, {"a": 1})

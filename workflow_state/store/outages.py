@@ -1,0 +1,32 @@
+"""Errors that say: the server cannot be reached, or cannot do its work now. They are no plan's fault.
+
+Work that meets one is tried again: first where it stands, then by its message, then by the sweeper.
+"""
+
+from __future__ import annotations
+
+from kombu.exceptions import BatchPublishError, OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
+_REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
+#: Beginnings of such replies for which the client has no class: no disk to write to, too few replicas, a long script.
+_REFUSALS = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+
+
+class ServerRefusesError(RedisConnectionError):
+    """The server is there and does not write now: it is full, a replica, or has lost its disk."""
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether an error of broker or store is one that goes away by itself, or by an operator's hand."""
+    if isinstance(error, BatchPublishError):
+        return is_outage(error.__cause__)
+    return isinstance(error, _AWAY) or refuses(error)
+
+
+def refuses(error: BaseException | None) -> bool:
+    """Whether it is the answer of a server that does not write now."""
+    return isinstance(error, _REFUSING) or (isinstance(error, ResponseError) and str(error).startswith(_REFUSALS))
