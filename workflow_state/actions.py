@@ -22,6 +22,7 @@ from workflow_state.errors import ActionError, ActionRegistrationError, UnknownA
 from workflow_state.hints import nearest
 from workflow_state.json_values import problem_in
 from workflow_state.models import ErrorCategory
+from workflow_state.redaction import declared_secrets
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +74,14 @@ class Action:
         except ValidationError as error:
             raise _form_error(f"Inputs of action definition {self.id!r} are not valid", error) from None
         if self.context_parameter:
+            if self.context_parameter in arguments:
+                # Only a function that takes any input gets here; dropping one silently would be worse.
+                raise ActionError(
+                    f"Inputs of action definition {self.id!r} are not valid: {self.context_parameter}: "
+                    "that parameter is for the context",
+                    category=ErrorCategory.VALIDATION_FAILED,
+                    retryable=False,
+                )
             arguments[self.context_parameter] = context
         result = self.function(**arguments)
         if inspect.isawaitable(result):
@@ -95,6 +104,13 @@ class Action:
                 retryable=False,
             )
         return output
+
+    def secrets_in(self, inputs: Mapping[str, JsonValue]) -> set[str]:
+        """The texts among inputs that the function's type hints declare secret (``SecretStr`` and the like)."""
+        try:
+            return set(declared_secrets(self.inputs.validate_python(dict(inputs))))
+        except ValidationError:
+            return set()
 
 
 class ActionRegistry:

@@ -25,7 +25,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -55,7 +55,14 @@ class PlanProblem:
 
     def to_dict(self) -> dict[str, str]:
         """The problem as JSON-ready dict."""
-        return asdict(self)
+        # By hand: a plan may have thousands of problems, and ``dataclasses.asdict`` copies deeply.
+        return {
+            "code": self.code,
+            "location": self.location,
+            "message": self.message,
+            "suggestion": self.suggestion,
+            "severity": self.severity,
+        }
 
 
 class PlanValidationError(WorkflowStateError, ValueError):

@@ -109,7 +109,8 @@ class ExpectedOutcome(Model):
     """What must hold after the last action; a check that fails makes the execution ``failed``."""
 
     description: str = ""
-    validations: tuple[OutcomeValidation, ...] = ()
+    # Bounded, because a pattern from outside may take tens of milliseconds to compile.
+    validations: tuple[OutcomeValidation, ...] = Field(default=(), max_length=100)
 
 
 class PlanMetadata(Model):

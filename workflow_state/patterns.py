@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
+from workflow_state.condition_syntax import parse_condition
 from workflow_state.hints import nearest
 from workflow_state.models import (
     ActionExecutionState,
@@ -58,20 +59,29 @@ def create_conditional_branch(
         output_field: the field of that output, such as ``userType`` or ``user.type``; "" is the output itself.
         branches: ``{"value": …, "action_ids": […]}`` each (``actionIds`` is read too); values are compared
             as JSON. The actions of other branches are skipped, and so is what only they lead to.
-        actions: all actions; those of a branch keep a condition that they had, both must hold.
+        actions: all actions; those of a branch keep a condition that they had, both must hold. One that is in
+            several branches runs for each of their values.
+
+    Raises:
+        ConditionParseError: a field or a value that a condition cannot spell, such as an object.
     """
     chosen = [(branch["value"], list(branch.get("action_ids", branch.get("actionIds", [])))) for branch in branches]
     by_id = _by_id(actions, [condition_action_id, *(name for _, names in chosen for name in names)])
     field = f".{output_field}" if output_field and not output_field.startswith("[") else output_field
+    tests: dict[str, list[str]] = {}
     for value, names in chosen:
         test = f"${{{condition_action_id}.output{field}}} == {_literal(value)}"
+        # A field or a value that no condition can spell is an error here, not later in a plan.
+        parse_condition(test)
         for name in names:
-            action = _depending_on(by_id[name], [condition_action_id])
-            had = action.condition
-            condition = Condition.model_validate(
-                {"if": f"({had.if_}) and ({test})" if had else test, "else": had.else_ if had else "skip"}
-            )
-            by_id[name] = action.model_copy(update={"condition": condition})
+            tests.setdefault(name, []).append(test)
+    for name, either in tests.items():
+        action, test = _depending_on(by_id[name], [condition_action_id]), " or ".join(either)
+        had = action.condition
+        condition = Condition.model_validate(
+            {"if": f"({had.if_}) and ({test})" if had else test, "else": had.else_ if had else "skip"}
+        )
+        by_id[name] = action.model_copy(update={"condition": condition})
     return list(by_id.values())
 
 
@@ -166,7 +176,11 @@ def _planned(action: PlannedAction | Mapping[str, Any]) -> PlannedAction:
 
 
 def _by_id(actions: Actions, wanted: Iterable[str]) -> dict[str, PlannedAction]:
-    by_id = {planned.id: planned for planned in map(_planned, actions)}
+    by_id: dict[str, PlannedAction] = {}
+    for planned in map(_planned, actions):
+        if planned.id in by_id:
+            raise ValueError(f"Two of the actions given have the id {planned.id!r}")
+        by_id[planned.id] = planned
     for name in wanted:
         if name not in by_id:
             hint = nearest(name, by_id)

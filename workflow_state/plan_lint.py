@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from workflow_state.compiler import compile_plan
-from workflow_state.condition_syntax import parse_condition
 from workflow_state.conditions import static_value
 from workflow_state.errors import PlanProblem
 from workflow_state.models import ExecutionPlan, PlannedAction
 from workflow_state.program import Program
 from workflow_state.references import MISSING, Missing, Outcome, Reference, find_references, look_up
+from workflow_state.rules import parse_cached
 
 
 def find_warnings(plan: ExecutionPlan) -> list[PlanProblem]:
@@ -35,7 +35,7 @@ def _warning(code: str, place: str, message: str, suggestion: str = "") -> PlanP
 def _condition_warnings(action: PlannedAction, place: str) -> Iterator[PlanProblem]:
     if action.condition is None:
         return
-    value = static_value(parse_condition(action.condition.if_))
+    value = static_value(parse_cached(action.condition.if_))
     where = f"{place}.condition.if"
     if value is False:
         message = f"The condition of {action.id!r} can never hold: {action.condition.if_}"
@@ -73,7 +73,7 @@ def _never_run(plan: ExecutionPlan, program: Program) -> dict[str, str]:
                 never[name] = f"none of its dependencies ever runs ({', '.join(step.dependencies)})"
             elif step.stands_in_for and all(program.steps[p].fallback or p in skipped for p in step.stands_in_for):
                 never[name] = f"what it stands in for never fails for good ({', '.join(step.stands_in_for)})"
-            elif condition and static_value(parse_condition(condition.if_)) is False:
+            elif condition and static_value(parse_cached(condition.if_)) is False:
                 never[name] = "its condition can never hold"
                 if condition.else_ == "fail":
                     continue
@@ -116,6 +116,6 @@ def _may_lack_output(program: Program, action: PlannedAction, reference: Referen
     # A reader whose every dependency is skipped is skipped itself and reads nothing.
     others = [name for name in action.dependencies if name != source.id]
     if source.condition and source.condition.else_ == "skip" and (others or source.id not in action.dependencies):
-        own = {r.action_id for r in parse_condition(action.condition.if_).references} if action.condition else set()
+        own = {r.action_id for r in parse_cached(action.condition.if_).references} if action.condition else set()
         return "" if source.id in own else "is skipped"
     return ""

@@ -25,6 +25,7 @@ from workflow_state.models import (
     OutcomeValidation,
 )
 from workflow_state.program import Program, Step
+from workflow_state.redaction import DEFAULT, Redactor
 from workflow_state.references import MISSING, Missing, Outcome, look_up, parse_reference
 
 #: Legal changes of an action's status; anything else is refused.
@@ -53,19 +54,20 @@ class Decision:
 RUN = Decision("run")
 
 
-def decide(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> Decision:
+def decide(program: Program, step: Step, outcomes: Mapping[str, Outcome], redactor: Redactor = DEFAULT) -> Decision:
     """What becomes of an action once everything that it waits for has ended.
 
     Args:
         program: the plan, compiled.
         step: the action.
         outcomes: of all in ``step.needs`` and ``step.sources``.
+        redactor: reasons show the values that a condition read, but none that it hides.
     """
     activated = [name for name in step.stands_in_for if outcomes[name].status == "failed"]
     if step.stands_in_for and not activated:
         names = ", ".join(repr(name) for name in step.stands_in_for)
         return Decision("skip", f"alternative of {names}, which did not fail")
-    decision = _cascade(program, step, outcomes) or _check_condition(program, step, outcomes)
+    decision = _cascade(program, step, outcomes) or _check_condition(program, step, outcomes, redactor)
     # Skipping an alternative that is called for leaves the failure it stands for unhandled.
     if decision.kind == "skip" and activated:
         return Decision("skip", decision.reason, halts=step.on_skip == "halt")
@@ -81,11 +83,13 @@ class LevelDecision:
     halted: str = ""
 
 
-def decide_level(program: Program, ids: Sequence[str], outcomes: Mapping[str, Outcome]) -> LevelDecision:
+def decide_level(
+    program: Program, ids: Sequence[str], outcomes: Mapping[str, Outcome], redactor: Redactor = DEFAULT
+) -> LevelDecision:
     """What becomes of the actions of a level; once one halts the execution, none of them starts."""
     run, ended, halted = [], [], ""
     for name in ids:
-        decision = decide(program, program.steps[name], outcomes)
+        decision = decide(program, program.steps[name], outcomes, redactor)
         if decision.kind == "run":
             run.append(name)
         else:
@@ -120,7 +124,7 @@ def _cascade(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> D
     return None
 
 
-def _check_condition(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> Decision:
+def _check_condition(program: Program, step: Step, outcomes: Mapping[str, Outcome], redactor: Redactor) -> Decision:
     if step.condition is None:
         return RUN
     seen = see_through(program, step.sources, outcomes)
@@ -129,11 +133,22 @@ def _check_condition(program: Program, step: Step, outcomes: Mapping[str, Outcom
         if evaluate(expression, seen):
             return RUN
     except ConditionEvaluationError as error:
-        return _fail(step, ErrorCategory.VALIDATION_FAILED, str(error))
-    reason = f"condition not met: {describe(expression, seen)}"
+        hidden = _secrets_read(expression, seen, redactor)
+        return _fail(step, ErrorCategory.VALIDATION_FAILED, f"Cannot evaluate {hidden}" if hidden else str(error))
+    reason = f"condition not met: {_secrets_read(expression, seen, redactor) or describe(expression, seen)}"
     if step.condition.else_ == "skip":
         return Decision("skip", reason)
     return _fail(step, ErrorCategory.CONDITION_NOT_MET, reason)
+
+
+def _secrets_read(expression: Expression, seen: Mapping[str, Outcome], redactor: Redactor) -> str:
+    """What to show in place of a condition that reads secrets; "" for one that does not."""
+    hidden = [
+        ".".join(map(str, (reference.action_id, reference.root, *reference.path)))
+        for reference in expression.references
+        if redactor.reads_secret(reference.path, look_up(reference, seen))
+    ]
+    return f"a condition on {', '.join(hidden)}, whose values are secret" if hidden else ""
 
 
 def _fail(step: Step, category: ErrorCategory, message: str) -> Decision:
@@ -185,17 +200,20 @@ def outcome_sources(program: Program) -> list[str]:
     return list(found)
 
 
-def outcome_problems(program: Program, outcomes: Mapping[str, Outcome]) -> list[str]:
-    """Which validations of the expected outcome do not hold, each with what was found."""
+def outcome_problems(program: Program, outcomes: Mapping[str, Outcome], redactor: Redactor = DEFAULT) -> list[str]:
+    """Which validations of the expected outcome do not hold, each with what was found, unless it is secret."""
     problems = []
     seen = see_through(program, outcome_sources(program), outcomes)
     for check in program.expected_outcome.validations if program.expected_outcome else ():
-        found = look_up(parse_reference(check.reference), seen)
+        reference = parse_reference(check.reference)
+        found = look_up(reference, seen)
         try:
             holds = _holds(check, found)
         except ConditionEvaluationError:
             holds = False  # nested deeper than equality looks: not shown to be equal
-        if not holds:
+        if not holds and redactor.reads_secret(reference.path, found):
+            problems.append(f"{check.name}: {check.reference} {check.operator} does not hold; the values are secret")
+        elif not holds:
             shown = "nothing" if isinstance(found, Missing) else repr(found)[:100]
             wanted = "" if check.operator == "exists" else f" {check.value!r}"
             problems.append(f"{check.name}: expected {check.reference} {check.operator}{wanted}, found {shown}")

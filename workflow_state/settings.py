@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, Field
 
+from workflow_state.redaction import SECRET_NAMES
+
 
 class Settings(BaseModel):
     """
@@ -19,6 +21,7 @@ class Settings(BaseModel):
         max_actions, max_plan_size: of a plan; the size is characters of its JSON.
         max_input_size: characters of JSON that references may bring into one action's inputs.
         max_result_size: bytes of one action's result; a larger one fails its action.
+        secret_names: names, in any spelling, of values that errors and logs must not show.
         long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
     """
 
@@ -34,6 +37,7 @@ class Settings(BaseModel):
     max_plan_size: int = Field(default=64_000_000, ge=1)
     max_input_size: int = Field(default=16_000_000, ge=1)
     max_result_size: int = Field(default=16_000_000, ge=1)
+    secret_names: tuple[str, ...] = SECRET_NAMES
     long_delay: float = Field(default=60.0, gt=0)
 
     @property

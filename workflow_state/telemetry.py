@@ -6,10 +6,21 @@ import logging
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict
+
+from workflow_state.redaction import DEFAULT, Redactor
 
 
-def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
-    """The library's logger with values bound, such as execution, plan, action and attempt."""
+def get_logger(redactor: Redactor = DEFAULT, /, **bound: Any) -> structlog.stdlib.BoundLogger:
+    """The library's logger with values bound, such as execution, plan, action and attempt.
+
+    What is logged under a name that ``redactor`` hides is not shown, at any depth.
+    """
+
+    def hide_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
+        cleaned: EventDict = redactor.clean(event)
+        return cleaned
+
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger("workflow_state"),
         processors=[
@@ -17,6 +28,7 @@ def get_logger(**bound: Any) -> structlog.stdlib.BoundLogger:
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.format_exc_info,
+            hide_secrets,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,

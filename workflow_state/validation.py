@@ -8,6 +8,7 @@ conditions). :func:`prepare_plan` does both.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,9 +20,13 @@ from workflow_state.hints import Names
 from workflow_state.models import ExecutionPlan, Model
 from workflow_state.plan_checks import find_errors
 from workflow_state.plan_lint import find_warnings
+from workflow_state.references import kind_of
 
 #: How deep JSON in a plan may nest; bounded because plans come from outside.
 MAX_DEPTH = 64
+
+#: Fields whose values are a user's data.
+_DATA = frozenset({"inputs", "fallbackValue", "fallback_value"})
 
 _CODES = {
     "missing": "missing_field",
@@ -120,7 +125,7 @@ def _form_problem(error: ErrorDetails, names: Names) -> PlanProblem:
         suggestion = twice if name in names else names.nearest(name) or "remove it"
     message = error["msg"]
     if code not in ("missing_field", "unknown_field"):
-        message += f"; found {_shorten(found)}"
+        message += f"; found {_shown(location, found)}"
     return PlanProblem(code, location, message, suggestion)
 
 
@@ -136,6 +141,13 @@ def _depth_problem(data: Mapping[Any, Any]) -> PlanProblem | None:
         if not layer:
             return None
     return PlanProblem("too_deep", "", f"The plan nests deeper than {MAX_DEPTH} levels", "flatten its inputs")
+
+
+def _shown(location: str, value: object) -> str:
+    """A value that is not valid: only its kind where data stands, which may be secret."""
+    if isinstance(value, Mapping | list | tuple) or not _DATA.isdisjoint(re.split(r"[.\[]", location)):
+        return kind_of(value)
+    return _shorten(value)
 
 
 def _shorten(value: object) -> str:

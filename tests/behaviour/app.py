@@ -12,7 +12,12 @@ def make_app() -> Celery:
     made = Celery("behaviour")
     made.config_from_object("workflow_state.durable")
     made.conf.update(
-        imports=["tests.integration.actions", "tests.behaviour.actions", "tests.random_plans"],
+        imports=[
+            "tests.integration.actions",
+            "tests.behaviour.actions",
+            "tests.behaviour.original_actions",
+            "tests.random_plans",
+        ],
         task_default_queue="behaviour",
         result_expires=3600,
         workflow_state={

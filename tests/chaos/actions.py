@@ -6,6 +6,8 @@ The file is the witness that no server restart can roll back: one line a write, 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from workflow_state import ActionContext, ActionError, action
 
@@ -104,3 +107,24 @@ def follow(execution_id: str) -> None:
     """A task of its own, such as one that follows a plan."""
     _write("start", execution_id, "follow", 1)
     _write("end", execution_id, "follow", 1)
+
+
+@action("chaos.stubborn")
+def stubborn(ctx: ActionContext, seconds: float) -> int:
+    """Goes on over its timeout in its first attempt, so that only the end of its process ends it."""
+    _note("start", ctx)
+    deadline = time.monotonic() + (seconds if ctx.attempt == 1 else 0)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(SoftTimeLimitExceeded):
+            time.sleep(0.1)
+    _note("end", ctx)
+    return ctx.attempt
+
+
+@action("chaos.hog")
+def hog(ctx: ActionContext, seconds: int) -> int:
+    """Keeps the interpreter's lock for so long: no other thread of its process runs meanwhile."""
+    _note("start", ctx)
+    ctypes.PyDLL(None).sleep(seconds)
+    _note("end", ctx)
+    return ctx.attempt

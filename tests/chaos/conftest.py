@@ -1,13 +1,19 @@
-"""Options, seeds and the table of the chaos tests."""
+"""Options, seeds and the table of the chaos tests.
+
+``pytest`` alone runs their short form; ``--chaos-seeds 20`` (``make chaos``) runs all there is, with 20 seeds.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.storm import Report
+from workflow_state.embedded import find_server_binary
+from workflow_state.errors import EmbeddedServerError
 
 SHORT_SEEDS = (1, 2)
 """One run whose server is killed, one whose server loses its last second."""
@@ -30,18 +36,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(1, seeds_asked(metafunc.config) + 1) or SHORT_SEEDS)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Everything in here starts servers and workers; what is ``long`` runs with ``--chaos-seeds`` alone."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker("redis")
-            item.add_marker("worker")
-            item.add_marker("slow")
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    """A place for the reports."""
+    """A place for the reports, and a marker of our own."""
     config.stash[REPORTS] = []
+    config.addinivalue_line("markers", "long: runs with --chaos-seeds alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Everything in here starts servers and workers; what is ``long`` is left out of the short form."""
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in ours:
+        for name in ("redis", "worker", "slow"):
+            item.add_marker(name)
+    left_out = [] if seeds_asked(config) else [item for item in ours if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -60,6 +70,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             f"{r.events['worker']:7}  {drops:5}  {outages:7}  {r.restarts:8}  {r.cut_off:7}  {r.lost:4}  "
             f"{r.undone_bytes:6}"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def server_program() -> None:
+    """Without a server to start there is nothing to see here; with ``CI=true`` that is a failure."""
+    try:
+        find_server_binary()
+    except EmbeddedServerError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true and no server: {error}")
+        pytest.skip(f"no server: {error}")
 
 
 @pytest.fixture(scope="session")

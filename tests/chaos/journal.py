@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,12 +58,18 @@ def recorded(data_dir: Path, keys: Iterable[str]) -> dict[str, list[str]]:
     It is the whole history as long as the file is not rewritten, and what a crash lost is not in it.
     """
     found: dict[str, list[str]] = {key: [] for key in keys}
-    for file in sorted((data_dir / "appendonlydir").glob("*.incr.aof")):
-        with file.open("rb") as stream:
-            for command in _commands(stream):
-                if len(command) > 2 and command[0].upper() == b"SET" and (key := command[1].decode()) in found:
-                    found[key].append(json.loads(command[2])["status"])
+    file = append_only_file(data_dir)
+    assert file is not None, f"no append-only file in {data_dir}"
+    with file.open("rb") as stream:
+        for command in _commands(stream):
+            if len(command) > 2 and command[0].upper() == b"SET" and (key := command[1].decode()) in found:
+                found[key].append(json.loads(command[2])["status"])
     return found
+
+
+def append_only_file(data_dir: Path) -> Path | None:
+    """Where a server of ours appends to; None before its first write. Redis 6.2 has no directory for it."""
+    return next(chain((data_dir / "appendonlydir").glob("*.incr.aof"), data_dir.glob("appendonly.aof")), None)
 
 
 def _commands(stream: BinaryIO) -> Iterator[list[bytes]]:

@@ -9,11 +9,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import redis
 
 from tests.chaos.fleet import Fleet
+from tests.chaos.journal import append_only_file
 from tests.chaos.scene import Scene
 from tests.support import alive, wait_until
 
@@ -153,14 +153,11 @@ class Storm:
         """Cut off the server's file what was appended in the last second: a crash of the machine loses it."""
         now = time.monotonic()
         size = max((size for at, size in self._sizes if at < now - 1), default=0)
-        file, whole = self._file(), self._appended()
+        file, whole = append_only_file(self._scene.server.data_dir), self._appended()
         if file is not None and 0 < size < whole:
             os.truncate(file, size)
             self.report.undone_bytes += whole - size
 
     def _appended(self) -> int:
-        file = self._file()
+        file = append_only_file(self._scene.server.data_dir)
         return file.stat().st_size if file else 0
-
-    def _file(self) -> Path | None:
-        return next(iter((self._scene.server.data_dir / "appendonlydir").glob("*.incr.aof")), None)

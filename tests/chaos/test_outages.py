@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.plans import action, layered, outcome
 from tests.chaos.scene import Scene
-from tests.support import wait_until
+from tests.support import alive, wait_until
 from workflow_state import ExecutionState
 from workflow_state.testing import run_plan
 
@@ -156,6 +156,24 @@ def test_an_action_that_kills_its_workers_fails_alone(tmp_path: Path) -> None:
         assert [attempt.outcome for attempt in found.trace] == ["lost", "lost", "failed"]
         assert len(scene.journal.starts(execution_id, "poison")) == 2
         assert (state.status, state.metrics.failed_actions, state.metrics.completed_actions) == ("completed", 1, 2)
+        scene.check_clean(execution_id)
+
+
+@pytest.mark.long
+def test_a_hard_timeout_while_the_server_is_away(tmp_path: Path) -> None:
+    """An action that does not heed its timeout is ended by its worker, also while the server is away; the attempt
+    cannot be recorded then and counts as lost, and the next one is made.
+    """
+    with Scene(tmp_path / "s", workflow_state=QUICK) as scene, scene.fleet() as fleet:
+        stubborn = action("stubborn", "chaos.stubborn", inputs={"seconds": 60}, timeout=1000)
+        execution_id = scene.start({"id": "stubborn", "actions": [stubborn]})
+        child = scene.wait_started(execution_id, "stubborn")
+        soft = wait_until(lambda: fleet.lines("Soft time limit"), 20, "the soft limit")
+        scene.server.kill()
+        wait_until(lambda: not alive(child), 30, f"the child is ended, after {soft}")
+        scene.server.start()
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+        assert [attempt.outcome for attempt in state.action_states["stubborn"].trace] == ["lost", "completed"]
         scene.check_clean(execution_id)
 
 

@@ -28,7 +28,7 @@ APART: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("apart", APART)
+@pytest.mark.parametrize("apart", ["queues", pytest.param("key prefixes", marks=pytest.mark.long)])
 def test_two_prefixes_on_one_server_do_not_interfere(apart: str, tmp_path: Path) -> None:
     """Two apps, each with its workers and sweepers, on one database. What one lost with its only worker stays
     as it is however long the other's sweepers look, which meanwhile recover what is theirs; when the first

@@ -20,7 +20,7 @@ FIELDS = {
 
 @dataclass
 class Stored:
-    """What is stored of one execution, as it is stored; ``ttl``: of each of its keys that exists."""
+    """What is stored of one execution, as it is stored; ``lasts``: whether each of its keys that exist has no TTL."""
 
     fields: dict[str, str] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Stored:
     answers: dict[str, bytes] = field(default_factory=dict)
     parts: set[int] = field(default_factory=set)
     results: dict[str, bytes] = field(default_factory=dict)
-    ttl: dict[str, int] = field(default_factory=dict)
+    lasts: dict[str, bool] = field(default_factory=dict)
 
     @property
     def read(self) -> dict[str, Record]:
@@ -81,7 +81,7 @@ class View:
                 {name.decode(): raw for name, raw in answers.items()},
                 {int(part) for part in parts},
                 {name: raw for name, raw in zip(action_ids, payloads, strict=True) if raw is not None},
-                {key: left for key, left in zip(names[one], ttl, strict=True) if left != -2},
+                {key: left == -1 for key, left in zip(names[one], ttl, strict=True) if left != -2},
             )
         return view
 
@@ -116,7 +116,7 @@ def promises_hold(execution_id: str, view: View, dispatched: set[str]) -> None:
     watched |= {""} if (moves or fields["status"] in OVER) and not closed else set()
     found = {name for owner, name in view.deadlines if owner == execution_id}
     assert found == watched, "a deadline is behind all that runs or waits, and nothing else"
-    assert {left == -1 for left in stored.ttl.values()} == {not closed}, "a TTL is for closed executions alone"
+    assert set(stored.lasts.values()) == {not closed}, "a TTL is for closed executions alone"
 
 
 def version_grows(old: Stored | None, new: Stored) -> None:

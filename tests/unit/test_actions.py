@@ -193,6 +193,17 @@ def test_the_context_is_given_to_who_asks(registry: ActionRegistry) -> None:
     assert ActionRegistry().register("it", optional).run({}, CONTEXT) == "a"
 
 
+def test_an_input_cannot_take_the_place_of_the_context(registry: ActionRegistry) -> None:
+    """An input of the context parameter's name is refused, also by a function that takes anything else."""
+
+    def anything(ctx: ActionContext, **rest: Any) -> dict[str, Any]:
+        return rest
+
+    with pytest.raises(ActionError, match="ctx"):
+        call(registry, anything, ctx=5)
+    assert registry.get("it").run({"other": 5}, CONTEXT) == {"other": 5}
+
+
 def test_async_functions(registry: ActionRegistry) -> None:
     """An ``async def`` is run to its end, with its error as its own."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from workflow_state.cli.demo_app import NAMESPACE_VARIABLE, app, forget_run, use_server
 from workflow_state.cli.follow import follow
+from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.progress import progress_for, waiting
 from workflow_state.cli.summary import print_summary
 from workflow_state.cli.worker import WorkerProcess
@@ -66,9 +66,9 @@ def demo_command(plan: Path | None, actions: tuple[str, ...], concurrency: int, 
     loaded = _load(plan)
     for module in actions:
         _check_module(module)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt = Interrupt()
     try:
-        state = _run(console, loaded, [ACTIONS, *actions], concurrency, patience)
+        state = _run(console, loaded, [ACTIONS, *actions], concurrency, patience, interrupt)
     except KeyboardInterrupt:
         click.echo("Interrupted: the worker is ended, nothing is left running.", err=True)
         sys.exit(INTERRUPTED)
@@ -76,7 +76,12 @@ def demo_command(plan: Path | None, actions: tuple[str, ...], concurrency: int, 
 
 
 def _run(
-    console: Console, plan: ExecutionPlan, actions: list[str], concurrency: int, patience: float
+    console: Console,
+    plan: ExecutionPlan,
+    actions: list[str],
+    concurrency: int,
+    patience: float,
+    interrupt: Interrupt,
 ) -> ExecutionState:
     levels = compile_plan(plan).levels
     with _server(console) as (url, namespace):
@@ -93,7 +98,8 @@ def _run(
                 worker.wait_ready()
             execution_id = execute_plan.delay(plan).id
             with progress_for(console, levels, plan.title) as progress:
-                state = follow(StateManager(app), execution_id, progress.show, workers=[worker], patience=patience)
+                manager, checks = StateManager(app), [interrupt.check]
+                state = follow(manager, execution_id, progress.show, workers=[worker], patience=patience, checks=checks)
             print_summary(console, state, levels, f"{plan.title}, execution {execution_id}")
             with console.status("worker: ending"):
                 worker.stop()
@@ -158,8 +164,3 @@ def _console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_WIDTH
     return console
-
-
-def _interrupt(*_: object) -> None:
-    """SIGTERM ends the run as Ctrl-C does, with everything cleaned up."""
-    raise KeyboardInterrupt

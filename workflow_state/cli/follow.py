@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 from redis.exceptions import RedisError
@@ -28,6 +28,7 @@ def follow(
     *,
     workers: Sequence[WorkerProcess],
     patience: float,
+    checks: Iterable[Callable[[], None]] = (),
 ) -> ExecutionState:
     """Show every state of an execution, and return the final one.
 
@@ -36,6 +37,7 @@ def follow(
         execution_id: what ``execute_plan.delay`` gave.
         show: called at every look, also when nothing has changed, as time has passed.
         workers: who runs it; they must live.
+        checks: called at every look; what they raise ends the following.
         patience: seconds without any change after which the execution counts as stuck.
 
     Raises:
@@ -53,8 +55,8 @@ def follow(
                 raise FollowError(_paused(state))
             if state.version != version:
                 version, changed_at = state.version, time.monotonic()
-        for worker in workers:
-            worker.check()
+        for check in (*checks, *(worker.check for worker in workers)):
+            check()
         if time.monotonic() - changed_at > patience:
             raise FollowError(_stuck(state, patience, workers))
         time.sleep(POLL)

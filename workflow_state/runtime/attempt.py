@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from billiard.common import terminate_handler_fired
@@ -15,6 +15,7 @@ from workflow_state.actions import ActionContext, ActionRegistry
 from workflow_state.budget import Budget
 from workflow_state.models import ErrorDetail
 from workflow_state.program import Program, Step
+from workflow_state.redaction import DEFAULT, Redactor
 from workflow_state.references import Outcome, resolve_value
 from workflow_state.runtime.failures import describe_error, format_traceback
 
@@ -35,6 +36,7 @@ def run_attempt(
     actions: ActionRegistry,
     context: ActionContext,
     max_input_size: int | None = None,
+    redactor: Redactor = DEFAULT,
 ) -> AttemptResult:
     """Resolve the inputs, call the action, and turn whatever it raises into an error.
 
@@ -45,7 +47,9 @@ def run_attempt(
         actions: where the step's definition is looked up.
         context: for a function that asks for it.
         max_input_size: characters of JSON that references may bring into the inputs.
+        redactor: takes secrets out of the error.
     """
+    inputs: dict[str, JsonValue] = {}
     try:
         seen = rules.see_through(program, step.sources, outcomes)
         budget = None if max_input_size is None else Budget(max_input_size)
@@ -55,11 +59,20 @@ def run_attempt(
         # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
         if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
             raise
-        return failed(error, step)
+        return failed(error, step, redactor, _secrets(step, inputs, actions, redactor))
     except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
-        return failed(error, step)
+        return failed(error, step, redactor, _secrets(step, inputs, actions, redactor))
 
 
-def failed(error: BaseException, step: Step) -> AttemptResult:
-    """The result of an attempt that raised."""
-    return AttemptResult(error=describe_error(error, step.timeout), traceback=format_traceback(error))
+def failed(
+    error: BaseException, step: Step, redactor: Redactor = DEFAULT, secrets: Iterable[str] = ()
+) -> AttemptResult:
+    """The result of an attempt that raised; ``secrets``: texts that must not be in it."""
+    detail = describe_error(error, step.timeout, redactor, secrets)
+    return AttemptResult(error=detail, traceback=redactor.clean_text(format_traceback(error), secrets))
+
+
+def _secrets(step: Step, inputs: Mapping[str, JsonValue], actions: ActionRegistry, redactor: Redactor) -> set[str]:
+    """What the attempt was given that is secret, by name or by the action's type hints."""
+    declared = actions.get(step.definition).secrets_in(inputs) if step.definition in actions else set()
+    return redactor.secrets_in(dict(inputs)) | declared

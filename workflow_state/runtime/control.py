@@ -45,11 +45,16 @@ def confirm(engine: Engine, execution_id: str, action_id: str, confirmed: bool, 
             "get_full_state(...).confirmations lists those that do"
         )
     if not confirmed:
-        by = f" by {user_id}" if user_id else ""
-        cancel(engine, execution_id, f"The confirmation of action {action_id!r} was rejected{by}")
+        reject(engine, execution_id, action_id, user_id)
     elif answer == "answered":
         signature = canvas.action_signature(engine.app, program, program.steps[action_id], execution_id)
         canvas.publish(engine.app, [signature])
+
+
+def reject(engine: Engine, execution_id: str, action_id: str, user_id: str) -> None:
+    """Do what follows from a rejected confirmation; ``user_id``: who rejected it, or ""."""
+    by = f" by {user_id}" if user_id else ""
+    cancel(engine, execution_id, f"The confirmation of action {action_id!r} was rejected{by}")
 
 
 def confirmation_timed_out(engine: Engine, execution_id: str, action_id: str) -> None:

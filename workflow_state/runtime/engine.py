@@ -16,6 +16,7 @@ from workflow_state import rules
 from workflow_state.compiler import compile_plan
 from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionPlan, ExecutionState
 from workflow_state.program import SCHEMA_VERSION, Program, Step
+from workflow_state.redaction import Redactor
 from workflow_state.runtime import canvas
 from workflow_state.runtime.leases import LeaseKeeper
 from workflow_state.runtime.points import reached
@@ -41,7 +42,8 @@ class Engine:
         self.store = Store(ActionResults(app), self.settings.prefix)
         self.leases = LeaseKeeper(self.store, self.settings.lease_ms)
         self.programs = ProgramCache(self.store, self.settings.programs_cached)
-        self.log = get_logger()
+        self.redactor = Redactor(self.settings.secret_names)
+        self.log = get_logger(self.redactor)
 
     def accept(
         self,
@@ -198,7 +200,7 @@ class Engine:
             ids = [name for name in ids if records[name].may_begin]
         seen = rules.looked_at(program, ids)
         outcomes = self.store.outcomes(execution_id, seen, with_outputs=not program.plain_levels[level])
-        decided = rules.decide_level(program, ids, outcomes)
+        decided = rules.decide_level(program, ids, outcomes, self.redactor)
         settled = [self.settled(execution_id, program.steps[name], decision) for name, decision in decided.ended]
         return decided.run, settled, decided.halted
 
@@ -244,7 +246,7 @@ class Engine:
         if program.expected_outcome is None:
             return None
         outcomes = self.store.outcomes(execution_id, rules.outcome_sources(program), with_outputs=True)
-        return rules.final_error("", outcomes, rules.outcome_problems(program, outcomes))
+        return rules.final_error("", outcomes, rules.outcome_problems(program, outcomes, self.redactor))
 
     def settled(self, execution_id: str, step: Step, decision: rules.Decision) -> Settled:
         """An action ended by a decision, as the store takes it."""

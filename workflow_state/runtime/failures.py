@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable
 
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
@@ -10,25 +11,35 @@ from pydantic import ValidationError
 from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, UnknownActionError
 from workflow_state.json_values import problem_in
 from workflow_state.models import ErrorCategory, ErrorDetail
+from workflow_state.redaction import DEFAULT, Redactor
 
 #: How much of a traceback is kept with an attempt: its end says most.
 TRACEBACK_LIMIT = 8_000
 MESSAGE_LIMIT = 4_000
 
 
-def describe_error(error: BaseException, timeout_ms: int | None = None) -> ErrorDetail:
-    """The error as records keep it. ``timeout_ms``: the action's own, for the message of an overrun."""
+def describe_error(
+    error: BaseException, timeout_ms: int | None = None, redactor: Redactor = DEFAULT, secrets: Iterable[str] = ()
+) -> ErrorDetail:
+    """The error as records keep it.
+
+    Args:
+        error: what was raised.
+        timeout_ms: the action's own, for the message of an overrun.
+        redactor: what it hides by name is left out of the error's context.
+        secrets: texts to take out wherever they are.
+    """
     try:
-        return _describe(error, timeout_ms)
+        return redactor.clean_error(_describe(error, timeout_ms, redactor), secrets)
     except Exception as problem:  # noqa: BLE001 - an error that cannot be read is still the attempt's error
         message = f"{type(error).__name__}, which cannot be shown ({type(problem).__name__})"
         return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=message)
 
 
-def _describe(error: BaseException, timeout_ms: int | None) -> ErrorDetail:
+def _describe(error: BaseException, timeout_ms: int | None, redactor: Redactor) -> ErrorDetail:
     match error:
         case ActionError():
-            return _from_action_error(error)
+            return _from_action_error(error, redactor)
         case SoftTimeLimitExceeded():
             limit = "the worker's time limit" if timeout_ms is None else f"its timeout of {timeout_ms} ms"
             message = f"The attempt ran longer than {limit}"
@@ -37,6 +48,8 @@ def _describe(error: BaseException, timeout_ms: int | None) -> ErrorDetail:
             return ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=_shorten(str(error)), retryable=False)
         case UnknownActionError():
             return ErrorDetail(category=ErrorCategory.UNKNOWN_ACTION, message=_shorten(str(error)), retryable=False)
+        case ValidationError():
+            return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=_shorten(_form_problems(error)))
         case TimeoutError():
             return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=_named(error))
         case ConnectionError():
@@ -50,7 +63,7 @@ def format_traceback(error: BaseException) -> str:
     return text if len(text) <= TRACEBACK_LIMIT else "…" + text[-TRACEBACK_LIMIT:]
 
 
-def _from_action_error(error: ActionError) -> ErrorDetail:
+def _from_action_error(error: ActionError, redactor: Redactor) -> ErrorDetail:
     try:
         category = ErrorCategory(error.category)
     except ValueError:
@@ -61,7 +74,7 @@ def _from_action_error(error: ActionError) -> ErrorDetail:
         "status_code": error.status_code,
         "retry_after": error.retry_after,
         "suggestion": error.suggestion,
-        "context": error.context,
+        "context": redactor.clean(error.context),
     }
     known = {"category": category, "message": message, "retryable": retryable}
     try:
@@ -72,6 +85,15 @@ def _from_action_error(error: ActionError) -> ErrorDetail:
         pass
     # A field of the wrong form must not hide the error itself.
     return ErrorDetail.model_validate({**known, "context": {"unreadable": _shorten(repr(fields))}})
+
+
+def _form_problems(error: ValidationError) -> str:
+    """What pydantic says, without the values that it would show."""
+    problems = [
+        f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return f"{type(error).__name__}: {error.title}: {'; '.join(problems)}"
 
 
 def _named(error: BaseException) -> str:

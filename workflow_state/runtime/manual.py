@@ -125,7 +125,7 @@ class ManualDriver:
             return []
         outcomes = self._engine.store.outcomes(execution_id, list(program.steps), with_outputs=True)
         decided = [
-            (name, rules.decide(program, step, outcomes))
+            (name, rules.decide(program, step, outcomes, self._engine.redactor))
             for name, step in program.steps.items()
             if outcomes[name].status == "pending" and _may_be_decided(step, outcomes)
         ]

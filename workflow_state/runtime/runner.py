@@ -25,6 +25,9 @@ from workflow_state.store.keys import action_task_id
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Begun, Head
 
+#: How often, a second apart, a worker tries to record how an attempt ended while the server is away.
+RESULT_TRIES = 600
+
 
 class Delivery:
     """One delivery of one action's message to one worker.
@@ -33,14 +36,24 @@ class Delivery:
         engine: of the worker's app.
         task: the bound ``execute_action`` task, for its request and its retry.
         execution_id, action_id, attempt: what the message asks for.
+        tries: how often, a second apart, to record how the attempt ended while the server is away.
     """
 
-    def __init__(self, engine: Engine, task: Any, execution_id: str, action_id: str, attempt: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        task: Any,
+        execution_id: str,
+        action_id: str,
+        attempt: int,
+        tries: int = RESULT_TRIES,
+    ) -> None:
         self.engine = engine
         self.task = task
         self.execution_id = execution_id
         self.action_id = action_id
         self.attempt = attempt
+        self.tries = tries
         self.log = engine.log.bind(execution_id=execution_id, action_id=action_id)
 
     def handle(self) -> None:
@@ -110,9 +123,12 @@ class Delivery:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return _Result(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))
         context = self._context(program, begun)
+        if begun.lost and context.is_cancelled():
+            message = "The execution was cancelled and the worker lost that ran this action; it is not started again"
+            return _Result(error=ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=message, retryable=False))
         reached("before user code")
-        limit = self.engine.settings.max_input_size
-        result = run_attempt(program, step, self._sources(step, begun), registry, context, limit)
+        limit, redactor = self.engine.settings.max_input_size, self.engine.redactor
+        result = run_attempt(program, step, self._sources(step, begun), registry, context, limit, redactor)
         reached("after user code")
         if result.error is not None:
             return _Result(error=result.error, traceback=result.traceback)
@@ -188,6 +204,7 @@ class Delivery:
             begun.token,
             outcome,
             look_after_ms=self.engine.settings.lease_ms,
+            tries=self.tries,
             **what,
         )
         if answer == "stale":

@@ -6,6 +6,7 @@ passed deadline is claimed by pushing it back in the same step, so one sweeper a
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -18,6 +19,8 @@ from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.points import reached
 from workflow_state.store.outages import is_outage
 
+#: Seconds between two looks at a part of the index of executions.
+TIDY_INTERVAL = 60.0
 #: Deadlines handled in one look: the worker's main loop must not be held up for long.
 BATCH = 100
 #: Lost messages of one execution sent again in one look.
@@ -29,6 +32,8 @@ class Sweeper:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._cursor = 0
+        self._tidy_at = 0.0
 
     def sweep(self) -> int:
         """Handle up to :data:`BATCH` passed deadlines; how many there were."""
@@ -50,6 +55,15 @@ class Sweeper:
                 # One that cannot be looked after must not keep the others of its batch from being so.
                 engine.log.exception("could not be looked after", execution_id=execution_id, action_id=action_id)
         return len(members)
+
+    def tidy(self, now: float) -> None:
+        """Once in :data:`TIDY_INTERVAL`, have the index forget some executions whose records have expired.
+
+        ``now``: seconds of a clock that only goes forward.
+        """
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY_INTERVAL
+            self._cursor = self._engine.store.forget_expired(self._cursor)
 
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
         """Its lease has ended without a result, its next attempt is due, or its confirmation has timed out."""
@@ -81,6 +95,9 @@ class Sweeper:
             engine.stop_level(execution_id)
         elif head.open == 0:
             engine.advance(execution_id, head)
+        elif rejected := engine.store.rejected(execution_id):
+            # Whoever answered so died before the cancel that follows from it.
+            control.reject(engine, execution_id, *rejected)
         elif parts := engine.store.parts_left(execution_id):
             for part in parts:
                 engine.publish_part(execution_id, head.cursor, part)
@@ -144,6 +161,7 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
         try:
             while self._sweeper.sweep() == BATCH:
                 pass
+            self._sweeper.tidy(time.monotonic())
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -30,6 +30,7 @@ from workflow_state.models import ExecutionPlan
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
+from workflow_state.runtime.privacy import hide_state
 from workflow_state.runtime.runner import Delivery
 from workflow_state.runtime.submission import (
     EagerPlanResult,
@@ -73,6 +74,7 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     """Base of the engine's tasks: a lost server is no failure of theirs, the message comes again."""
 
     abstract = True
+    Request = "workflow_state.runtime.requests:QuietRequest"
     max_retries = None
     acks_late = True
     reject_on_worker_lost = True
@@ -98,6 +100,7 @@ class PlanTask(EngineTask):
     """``execute_plan``: plans are validated where they are sent, and travel as JSON text."""
 
     abstract = True
+    Request = "workflow_state.runtime.requests:PlanRequest"
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
         """As ``Task.signature``; raises ``PlanValidationError`` here rather than in a worker."""
@@ -178,7 +181,13 @@ class ActionTask(EngineTask):
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Called by Celery; only a passed hard limit is news here, other failures are recorded already."""
         if isinstance(exc, TimeLimitExceeded):
-            Delivery(engine_of(self.app), self, *args).timed_out()
+            execution_id, action_id, attempt = (*args, 1)[:3]
+            # Nothing may hold the main process up here, or be raised: Celery kills the child after this.
+            delivery = Delivery(engine_of(self.app), self, execution_id, action_id, attempt, tries=1)
+            try:
+                delivery.timed_out()
+            except Exception:
+                delivery.log.exception("timed-out attempt not recorded, it will count as lost")
 
 
 @shared_task(bind=True, base=ActionTask, name="workflow_state.execute_action", **_ACTION_OPTIONS)
@@ -247,4 +256,5 @@ def _carried(task: Any) -> Mapping[str, Any]:
     """What the finishing message must carry on: Celery's own description of this request, less its timing."""
     signature = task.signature_from_request(args=())
     options = {name: signature.options.get(name) for name in _CARRIED}
+    hide_state([*(options["link"] or ()), *(options["chain"] or ())[-1:], *filter(None, [options["chord"]])])
     return {name: value for name, value in options.items() if value not in (None, [], {})}

@@ -55,6 +55,14 @@ class Reader:
         """Parts of the current level that are not known to be published."""
         return sorted(int(part) for part in self.results.client.smembers(self.keys.parts(execution_id)))
 
+    def rejected(self, execution_id: str) -> tuple[str, str] | None:
+        """An action whose confirmation was rejected, and who did so ("": not said); None when there is none."""
+        for name, raw in self.results.client.hgetall(self.keys.confirmations(execution_id)).items():
+            answer = json.loads(raw)
+            if answer.get("confirmed") is False:
+                return name.decode(), answer.get("user_id", "")
+        return None
+
     def records(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Record]:
         """The records of some actions, by action id."""
         found: dict[str, Record] = {}

@@ -17,8 +17,6 @@ from workflow_state.store.records import Begun, Head, Settled
 from workflow_state.store.results import ActionResults
 
 _SCRIPTS = files("workflow_state.store") / "scripts"
-#: Seconds that a worker holds on to the result of an attempt while the server does not take it.
-RESULT_PATIENCE = 600.0
 
 
 class Store(Reader):
@@ -95,8 +93,12 @@ class Store(Reader):
         halts: bool = False,
         delay_ms: int = 0,
         look_after_ms: int,
+        tries: int | None = None,
     ) -> tuple[str, Head | None]:
-        """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale."""
+        """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale.
+
+        ``tries``: how often, a second apart, while the server is away; None: as the backend's policy says.
+        """
         reply = self._run(
             "finish",
             [*self._action_keys(execution_id), self.results.key(execution_id, action_id)],
@@ -112,7 +114,7 @@ class Store(Reader):
                 delay_ms,
                 look_after_ms,
             ],
-            RESULT_PATIENCE,
+            tries,
         )
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
@@ -252,6 +254,19 @@ class Store(Reader):
         members = self._run("due", [self.keys.deadlines], [limit, push_back_ms])
         return [split_member(member.decode()) for member in members]
 
+    def forget_expired(self, cursor: int) -> int:
+        """Drop some executions from the index whose records have expired; where to go on, 0 at the end."""
+        client, index = self.results.client, self.keys.executions
+        cursor, found = client.zscan(index, cursor, count=SLICE)
+        ids = [member.decode() for member, _ in found]
+        with client.pipeline(transaction=False) as pipe:
+            for execution_id in ids:
+                pipe.exists(self.keys.execution(execution_id))
+            gone = [name for name, there in zip(ids, pipe.execute(), strict=True) if not there]
+        if gone:
+            client.zrem(index, *gone)
+        return int(cursor)
+
     def forget_deadline(self, execution_id: str, action_id: str = "") -> None:
         """Drop a deadline that means nothing any more."""
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
@@ -290,11 +305,8 @@ class Store(Reader):
             keys.attempts(execution_id),
         ]
 
-    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], patience: float | None = None) -> Any:
-        """Run a script; in an outage again and again, as all scripts bear repeating.
-
-        ``patience``: seconds; None: as the backend's policy says.
-        """
+    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], tries: int | None = None) -> Any:
+        """Run a script; in an outage again and again, as all scripts bear repeating."""
         clock = "" if self._now is None else self._now()
 
         def run() -> Any:
@@ -305,7 +317,7 @@ class Store(Reader):
                     raise ServerRefusesError(f"The server does not write now: {error}") from error
                 raise
 
-        return self.results.ensure(run, patience)
+        return self.results.ensure(run, tries)
 
 
 def _rows(settled: Sequence[Settled]) -> list[bytes | str]:

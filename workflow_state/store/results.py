@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from workflow_state.errors import ActionFailedError, BackendNotSupportedError
 from workflow_state.models import ErrorDetail
+from workflow_state.redaction import hide_password
 from workflow_state.store.keys import action_task_id
 from workflow_state.telemetry import get_logger
 
@@ -32,7 +33,7 @@ class ActionResults:
         """
         backend = app.backend
         if not isinstance(backend, RedisBackend):
-            found = app.conf.result_backend or "none"
+            found = hide_password(str(app.conf.result_backend or "none"))
             raise BackendNotSupportedError(
                 f"The app {app.main or app!r} has the result backend {found!r} ({type(backend).__name__}); "
                 "the engine needs Redis or Valkey, for example result_backend = 'redis://localhost:6379/0' "
@@ -56,14 +57,14 @@ class ActionResults:
         """Seconds that results are kept (``result_expires``); 0: for ever."""
         return int(self._backend.expires or 0)
 
-    def ensure(self, function: Callable[[], Any], patience: float | None = None) -> Any:
-        """Call again while the server is away: for ``patience`` seconds, or as the backend's policy says.
+    def ensure(self, function: Callable[[], Any], tries: int | None = None) -> Any:
+        """Call, and while the server is away call again, 1 s apart: so often, or as the backend's policy says.
 
-        That is 20 tries, 1 s apart, by default.
+        That is 20 times by default.
         """
         policy = self._backend.retry_policy
-        if patience is not None:
-            policy = {**policy, "max_retries": None, "timeout": patience}
+        if tries is not None:
+            policy = {**policy, "max_retries": tries - 1}
         retry: Callable[..., Any] = retry_over_time
         return retry(function, self._backend.connection_errors, errback=self._try_again, **policy)
 

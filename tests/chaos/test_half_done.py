@@ -1,0 +1,74 @@
+"""Callers that die half way through an answer or a cancel, and workers that die in a cancelled execution."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.chaos.fleet import Fleet
+from tests.chaos.plans import action
+from tests.chaos.scene import Scene
+from tests.support import wait_until
+from workflow_state.runtime.engine import engine_of
+from workflow_state.store.redis import Store
+
+BOUND = 30.0
+SETTINGS = {"lease": 1.0, "sweep_interval": 0.25}
+LOOK_AFTER = 1000
+
+#: What the caller had done when it died, and how the execution and its action end all the same.
+HALVES: dict[str, tuple[Callable[[Store, str], object], str, str]] = {
+    "confirmed": (lambda store, e: store.confirm(e, "work", True, "ada", LOOK_AFTER), "completed", "completed"),
+    "rejected": (lambda store, e: store.confirm(e, "work", False, "ada", LOOK_AFTER), "cancelled", "skipped"),
+    "cancelled": (lambda store, e: store.cancel(e, "enough", LOOK_AFTER), "cancelled", "skipped"),
+}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One server for all."""
+    with Scene(tmp_path_factory.mktemp("half"), workflow_state=SETTINGS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(scene: Scene) -> Iterator[Fleet]:
+    """One worker for all."""
+    with scene.fleet(1) as found:
+        yield found
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_what_a_dead_caller_began_is_carried_out(half: str, scene: Scene, fleet: Fleet) -> None:
+    """Who confirms, rejects or cancels dies when the store has noted it, before anything came of it: it comes."""
+    begin, status, action_status = HALVES[half]
+    work = action(
+        "work",
+        "chaos.work",
+        inputs={"number": 1, "pause": 1, "values": []},
+        user_confirmation={"required": True, "title": "Go?"},
+    )
+    execution_id = scene.start({"id": half, "actions": [work]})
+    wait_until(lambda: scene.field(execution_id, "waiting") == "1", BOUND, "the action waits")
+    begin(engine_of(scene.app).store, execution_id)
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert (state.status, state.action_states["work"].status) == (status, action_status)
+    assert scene.keys_without_ttl(execution_id) == []
+
+
+def test_a_lost_action_of_a_cancelled_execution_is_not_started_again(scene: Scene, fleet: Fleet) -> None:
+    """An execution is cancelled, then the process of its running action dies: nothing starts after a cancel, not
+    that action either; it fails as cancelled and the execution ends.
+    """
+    wait = action("wait", "chaos.wait", inputs={"gate": str(scene.gate())})
+    execution_id = scene.start({"id": "cancelled", "actions": [wait]})
+    child = scene.wait_started(execution_id, "wait")
+    scene.manager.cancel_execution(execution_id)
+    os.kill(child, signal.SIGKILL)
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    found = state.action_states["wait"]
+    assert (state.status, found.status, found.error.category) == ("cancelled", "failed", "user_cancelled")
+    assert len(scene.journal.starts(execution_id)) == 1
