@@ -31,7 +31,7 @@ TARGETS = {
     "setup": "make .venv with what the other targets need; they do it themselves, too",
     "demo": "run an example plan on a real worker and watch it; PLAN and ACTIONS for one of yours",
     "test": "run the tests",
-    "chaos": "kill workers and servers under running plans, with 20 seeds; half an hour",
+    "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
     "imports": "import-linter: the layers of the architecture",

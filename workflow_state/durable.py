@@ -28,6 +28,8 @@ worker_prefetch_multiplier = 1
 # The broker may be away for long: workers wait for it, they do not give up.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# One that is there and refuses, since it is full or a replica, is waited for too: workers do not exit over it.
+broker_channel_error_retry = True
 # A worker that loses its connection lets its actions run on: the copy that the broker delivers meanwhile is
 # dropped, as the lease is alive. True would kill them at every drop, and the third one (``max_lost``) would
 # be the end of a long action.

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import SchemaError
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -17,13 +18,20 @@ def matches(pattern: str, text: str) -> bool:
     Raises:
         pydantic_core.SchemaError: the pattern is not a regular expression.
     """
+    compiled = _compiled(pattern)
+    if isinstance(compiled, SchemaError):
+        raise compiled.with_traceback(None)
     try:
-        _pattern(pattern).validate_python(text)
+        compiled.validate_python(text)
     except ValidationError:
         return False
     return True
 
 
 @lru_cache(maxsize=256)
-def _pattern(pattern: str) -> TypeAdapter[str]:
-    return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+def _compiled(pattern: str) -> TypeAdapter[str] | SchemaError:
+    """A failure is remembered too: to find that a pattern has no measure takes longest."""
+    try:
+        return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+    except SchemaError as error:
+        return error

@@ -72,10 +72,10 @@ def fail(ctx: ActionContext, number: int) -> None:
 
 @action("chaos.wait")
 def wait(ctx: ActionContext, gate: str) -> dict[str, int]:
-    """Ends when the file ``gate`` is there; says which process and attempt it was."""
+    """Ends when the file ``gate`` is there, or ``gate.<attempt>``; says which process and attempt it was."""
     _note("start", ctx)
     deadline = time.monotonic() + GATE_TIMEOUT
-    while not Path(gate).exists():
+    while not Path(gate).exists() and not Path(f"{gate}.{ctx.attempt}").exists():
         if time.monotonic() > deadline:
             raise ActionError(f"nobody opened {gate}", retryable=False)
         time.sleep(0.01)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,13 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """The plan, run once on workers in peace: 10 levels of 100 actions; the short form has 4 of 50."""
     plan = layered(10, 100) if long else layered(4, 50)
     with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
         execution_id = scene.start(plan)
         state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert state.status == "completed"
     return Undisturbed(plan, outcome(state))
 
 

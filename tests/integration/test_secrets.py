@@ -6,11 +6,11 @@ of an error is shown, since an error without it is of no use; what is secret is 
 
 from __future__ import annotations
 
+import gc
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,16 +26,24 @@ from workflow_state.store.results import ActionResults
 QUICK = {"max_attempts": 2, "min_timeout_in_ms": 20, "max_timeout_in_ms": 40}
 
 
-@pytest.fixture
-def secret_site(database: Callable[[], str], tmp_path: Path) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def worker_that_tells(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An app with careless actions; its worker says all that it can: log level DEBUG, events on."""
-    found = Site(secret_app.make_app(), secret_app.__name__, database(), tmp_path)
+    found = Site(secret_app.make_app(), secret_app.__name__, database(), tmp_path_factory.mktemp("secrets"))
     try:
-        with found.current():
-            found.start_worker("--loglevel", "DEBUG", "-E")
-            yield found
+        found.start_worker("--loglevel", "DEBUG", "-E")
+        yield found
     finally:
+        # A result that is collected later would connect once more, to unsubscribe.
+        gc.collect()
         found.close()
+
+
+@pytest.fixture
+def secret_site(worker_that_tells: Site) -> Iterator[Site]:
+    """Its app is the current one."""
+    with worker_that_tells.current():
+        yield worker_that_tells
 
 
 class Secrets:
@@ -58,14 +66,13 @@ class Secrets:
 def events_of(site: Site) -> Iterator[list[dict[str, Any]]]:
     """Everything that a monitor such as Flower gets to see while the body runs."""
     seen: list[dict[str, Any]] = []
-    ready = threading.Event()
     with site.app.connection_for_read() as connection:
         receiver = site.app.events.Receiver(connection, handlers={"*": seen.append})
-        receiver.on_consume_ready = lambda *_, **__: ready.set()
         thread = threading.Thread(target=receiver.capture, kwargs={"wakeup": False})
         thread.start()
         try:
-            assert ready.wait(TIMEOUT)
+            # Subscribed is who gets the workers' answer.
+            wait_until(lambda: site.app.control.heartbeat() or seen, TIMEOUT, "the first event")
             yield seen
         finally:
             receiver.should_stop = True
@@ -142,8 +149,8 @@ def test_nothing_secret_is_logged_or_sent_as_event(secret_site: Site) -> None:
     assert output.output["token"] == f"{secrets.api_key}:{secrets.note}"
     retried = next(event["exception"] for event in events if event["type"] == "task-retried")
     assert "login refused for ada at /login?p=[redacted]&k=[redacted]" in retried
-    broken = next(event["exception"] for event in events if event["type"] == "task-failed")
-    assert "no account: '[redacted]'" in broken or "parse" in broken
+    failures = [event["exception"] for event in events if event["type"] == "task-failed"]
+    assert any("no account: '[redacted]'" in failure for failure in failures)
     assert "logging in" in log
     assert "TaskPool: Apply" in log
 
@@ -181,7 +188,7 @@ def test_nothing_secret_around_a_plan(secret_site: Site) -> None:
         ]
         for result in sent:
             result.get(timeout=TIMEOUT)
-        wait_until(lambda: len(_received(events, "secret.after")) >= 11, TIMEOUT, "all that follows has begun")
+        wait_until(lambda: len(_received(events, "secret.after")) >= 10, TIMEOUT, "all that follows has begun")
     assert secrets.found_in(secret_site.workers[0].output) == {}
     assert secrets.found_in(repr(events)) == {}
     assert "(<final state>, ...)" in _received(events, "secret.after")
@@ -190,15 +197,36 @@ def test_nothing_secret_around_a_plan(secret_site: Site) -> None:
 def test_inspect_shows_no_plan(secret_site: Site) -> None:
     """What a worker holds for later, and answers when it is asked for, is shown by name and without arguments."""
     secrets = Secrets()
-    waiting = execute_plan.apply_async((plan(action("a", inputs={"x": secrets.x}), name="Later"),), countdown=3600)
+    later = plan(action("a", inputs={"x": secrets.x}), name="Later")
+    task_id = execute_plan.apply_async((later,), countdown=3600).id
     inspect = secret_site.app.control.inspect(timeout=2)
 
     def scheduled() -> Any:
         return [entry["request"] for entries in (inspect.scheduled() or {}).values() for entry in entries]
 
     (request,) = wait_until(scheduled, TIMEOUT, "the plan waits in the worker")
-    assert (request["id"], request["name"], request["args"]) == (waiting.id, "Later", "(<plan 'Later'>,)")
-    assert secrets.found_in(repr(inspect.query_task(waiting.id))) == {}
+    assert (request["id"], request["name"], request["args"]) == (task_id, "Later", "(<plan 'Later'>,)")
+    assert secrets.found_in(repr(inspect.query_task(task_id))) == {}
+
+
+def test_a_message_by_hand(secret_site: Site) -> None:
+    """A message of ``execute_plan`` that another program wrote, with the least headers, shows no input either."""
+    secrets = Secrets()
+    good = plan(action("a", "secret.echo", inputs={"x": secrets.x, "token": secrets.token}))
+    task_id = uuid.uuid4().hex
+    with events_of(secret_site) as events:
+        with secret_site.app.producer_or_acquire() as producer:
+            producer.publish(
+                [[good], {}, {}],
+                routing_key=secret_site.queue,
+                headers={"lang": "js", "task": "workflow_state.execute_plan", "id": task_id},
+            )
+        wait_until(lambda: ended(events, task_id), TIMEOUT)
+    assert _received(events, "workflow_state.execute_plan")[-1] == "(<plan>,)"
+    log = secret_site.workers[0].output
+    assert "TaskPool: Apply" in log
+    assert f"[{task_id}] received" in log
+    assert secrets.found_in(log + repr(events)) == {}
 
 
 def test_a_plan_refused_in_the_worker_shows_no_input(secret_site: Site) -> None:

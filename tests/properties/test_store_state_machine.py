@@ -232,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert answer == self.model.confirm(*key, yes)
         self.call_changes_nothing(answer != "answered")
 
-    @call(some(lambda e: not e.over), 1, execution_id=st.sampled_from(("first", *EXECUTIONS)), reason=openers)
+    @call(some(lambda e: not e.over), 3, execution_id=st.sampled_from(("first", *EXECUTIONS)), reason=openers)
     def cancel(self, execution_id: str, reason: str) -> None:
         """The first reason stays; what has ended cannot be cancelled."""
         known = self.model.executions.get(execution_id)
@@ -319,7 +319,7 @@ class StoreMachine(RuleBasedStateMachine):
                 known.closed = True
                 self.model.deadlines.pop((execution_id, ""), None)
 
-    @call(always, 7, ms=st.sampled_from((1, LEASE // 3, LEASE, 3 * LEASE)))
+    @call(always, 7, ms=st.sampled_from((LEASE, 1, LEASE // 3, 3 * LEASE)))
     def time_passes(self, ms: int) -> None:
         self.model.now += ms
 

@@ -6,6 +6,7 @@ import click
 
 from workflow_state import __version__
 from workflow_state.cli.demo import demo_command
+from workflow_state.cli.doctor import doctor_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -15,3 +16,4 @@ def main() -> None:
 
 
 main.add_command(demo_command)
+main.add_command(doctor_command)

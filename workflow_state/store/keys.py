@@ -10,6 +10,7 @@
 ``<p>:{E}:parts``         set      parts of the current level that are not known to be published
 ``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
 ``<p>:executions``        zset     E → time of acceptance, ms
+``<p>:sweeper``           string   when a sweeper last looked, ms; has a TTL
 ========================  =======  ==========================================================
 
 Results of actions are not here: they are in Celery's own result backend, under its own keys. Keys of
@@ -61,6 +62,10 @@ class Keys:
     @property
     def executions(self) -> str:
         return f"{self.prefix}:executions"
+
+    @property
+    def sweeper(self) -> str:
+        return f"{self.prefix}:sweeper"
 
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""

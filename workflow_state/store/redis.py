@@ -19,6 +19,10 @@ from workflow_state.store.results import ActionResults
 _SCRIPTS = files("workflow_state.store") / "scripts"
 
 
+#: Milliseconds after which nobody remembers that a sweeper looked.
+SWEEPER_FORGOTTEN_MS = 24 * 3600 * 1000
+
+
 class Store(Reader):
     """Records of executions on one Redis-compatible server.
 
@@ -251,7 +255,8 @@ class Store(Reader):
 
     def due(self, limit: int, push_back_ms: int) -> list[tuple[str, str]]:
         """Claim passed deadlines: (execution id, action id or "") of each."""
-        members = self._run("due", [self.keys.deadlines], [limit, push_back_ms])
+        names = [self.keys.deadlines, self.keys.sweeper]
+        members = self._run("due", names, [limit, push_back_ms, SWEEPER_FORGOTTEN_MS])
         return [split_member(member.decode()) for member in members]
 
     def forget_expired(self, cursor: int) -> int:

@@ -38,7 +38,7 @@ def break_(ctx: ActionContext, password: SecretStr, note: str) -> None:
     try:
         Account.model_validate({"user": "u", "password": {"wrong": password.get_secret_value()}})
     except ValueError as error:
-        ctx.logger.exception("no account")
+        ctx.logger.warning("no account", problem=type(error).__name__, passwords=[password.get_secret_value()])
         raise ValueError(f"no account: {password.get_secret_value()!r}") from error
 
 

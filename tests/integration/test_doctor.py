@@ -1,0 +1,53 @@
+"""The doctor on live set-ups."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.integration.outcomes import TIMEOUT
+from tests.support import wait_until
+from tests.workers import ROOT, Site
+from workflow_state.doctor import check_setup
+from workflow_state.embedded import EmbeddedServer
+
+
+def test_what_it_finds_on_a_live_set_up(library: Site) -> None:
+    """With a worker nothing of worker and sweeper is wrong; what is, is the test server without a file."""
+    wait_until(lambda: library.redis.exists("workflow-state:sweeper"), TIMEOUT, "the sweeper has looked")
+    wrong = {finding.check: finding.level for finding in check_setup(library.app) if finding.level != "ok"}
+    assert wrong == {"append-only file": "warn"}
+
+
+def test_the_command_says_what_to_change() -> None:
+    """Without a worker, and on a server that may drop records, ``doctor`` exits with 1 and names both."""
+    with EmbeddedServer(settings={"maxmemory-policy": "allkeys-lru"}) as server:
+        done = subprocess.run(
+            [sys.executable, "-m", "workflow_state", "doctor", "--json"],
+            cwd=ROOT,
+            env={**os.environ, "REDIS_URL": server.url},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1, done.stderr
+    wrong = {finding["check"] for finding in json.loads(done.stdout) if finding["level"] == "fail"}
+    assert wrong == {"memory policy", "workers", "sweeper"}
+
+
+def test_a_server_that_is_away_is_said_plainly() -> None:
+    """No server: one finding, no traceback, exit code 1."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workflow_state", "doctor"],
+        cwd=ROOT,
+        env={**os.environ, "REDIS_URL": "redis://127.0.0.1:1/0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("FAIL  backend: ")

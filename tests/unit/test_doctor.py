@@ -1,0 +1,91 @@
+"""The doctor's rules, over facts as they would be gathered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from workflow_state.doctor import Facts, Finding, judge
+
+GOOD = Facts(
+    conf={
+        "accept_content": ["json"],
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_deduplicate_successful_tasks": False,
+        "result_expires": 604_800,
+        "broker_transport_options": {},
+    },
+    server={"redis_version": "7.2.4", "aof_enabled": 1},
+    server_config={"maxmemory-policy": "noeviction"},
+    workers={"celery@a": {}},
+    sweeper_age=1.0,
+)
+
+
+def what_is_wrong(facts: Facts) -> dict[str, str]:
+    """Check → level of what is not ok."""
+    return {finding.check: finding.level for finding in judge(facts) if finding.level != "ok"}
+
+
+def test_a_durable_set_up_has_nothing_to_change() -> None:
+    """With the durable settings, a server with AOF and a live worker, every finding is ok and has no hint."""
+    findings = judge(GOOD)
+    assert len(findings) >= 10
+    assert all(isinstance(finding, Finding) and not finding.hint for finding in findings)
+    assert what_is_wrong(GOOD) == {}
+
+
+@pytest.mark.parametrize(
+    ("server", "wrong"),
+    [
+        ({"redis_version": "6.0.16"}, {"server version": "fail"}),
+        ({"redis_version": "6.2.0"}, {}),
+        ({"redis_version": "7.2.4", "valkey_version": "8.0.1"}, {}),
+        ({"aof_enabled": 0}, {"append-only file": "warn"}),
+    ],
+)
+def test_what_it_says_of_the_server(server: dict[str, Any], wrong: dict[str, str]) -> None:
+    """Too old a server fails, one that loses data at a restart is a warning, Valkey is fine."""
+    assert what_is_wrong(replace(GOOD, server={**GOOD.server, **server})) == wrong
+
+
+def test_a_server_that_may_drop_records_fails() -> None:
+    """Any policy but noeviction can drop the records of a running execution."""
+    found = judge(replace(GOOD, server_config={"maxmemory-policy": "allkeys-lru"}))
+    (wrong,) = (finding for finding in found if finding.level != "ok")
+    assert (wrong.level, wrong.found) == ("fail", "maxmemory-policy allkeys-lru")
+    assert "noeviction" in wrong.hint
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "wrong"),
+    [
+        ("accept_content", ["json", "pickle"], {"content": "fail"}),
+        ("task_acks_late", False, {"acknowledgement": "warn"}),
+        ("worker_prefetch_multiplier", 4, {"prefetch": "warn"}),
+        ("result_expires", 60, {"result expiry": "warn"}),
+        ("result_expires", None, {}),
+        ("worker_deduplicate_successful_tasks", True, {"deduplication": "fail"}),
+    ],
+)
+def test_what_it_says_of_settings(setting: str, value: Any, wrong: dict[str, str]) -> None:
+    """Each setting that weakens a promise is named, with what to set instead."""
+    assert what_is_wrong(replace(GOOD, conf={**GOOD.conf, setting: value})) == wrong
+
+
+def test_who_must_be_there() -> None:
+    """No worker, or a sweeper that has gone silent, fails; a clock that is off is a warning."""
+    assert what_is_wrong(replace(GOOD, workers={})) == {"workers": "fail"}
+    assert what_is_wrong(replace(GOOD, sweeper_age=None)) == {"sweeper": "fail"}
+    assert what_is_wrong(replace(GOOD, sweeper_age=600.0)) == {"sweeper": "fail"}
+    assert what_is_wrong(replace(GOOD, skew=60.0)) == {"clock": "warn"}
+
+
+def test_a_server_that_is_away_is_all_there_is_to_say() -> None:
+    """Without a server nothing else can be known."""
+    (finding,) = judge(replace(GOOD, problem="Connection refused"))
+    assert (finding.level, finding.check, finding.found) == ("fail", "backend", "Connection refused")

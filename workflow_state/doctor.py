@@ -1,0 +1,216 @@
+"""The doctor: whether a set-up keeps what the engine promises, and what to change where it does not.
+
+Facts are gathered from the app, its server and its workers; the rules over them are a pure function.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from celery import Celery
+from redis.exceptions import RedisError
+
+from workflow_state.errors import BackendNotSupportedError
+from workflow_state.settings import Settings
+from workflow_state.store.keys import Keys
+from workflow_state.store.results import ActionResults
+
+Level = Literal["ok", "warn", "fail"]
+#: The oldest server whose commands the scripts use.
+OLDEST_SERVER = (6, 2)
+#: Seconds that a host's clock may differ from the server's before someone should look.
+CLOCK_SKEW = 5.0
+#: A result that expires sooner may be gone before anyone has read it.
+SHORT_EXPIRY = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ``check`` is a stable name, ``hint`` what to change, "" when nothing is."""
+
+    level: Level
+    check: str
+    found: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a set-up. ``workers``: name → what ``inspect stats`` says; seconds and strings as read."""
+
+    conf: Mapping[str, Any]
+    server: Mapping[str, Any] = field(default_factory=dict)
+    server_config: Mapping[str, str] = field(default_factory=dict)
+    skew: float = 0.0
+    workers: Mapping[str, Any] = field(default_factory=dict)
+    sweeper_age: float | None = None
+    sweep_interval: float = 2.0
+    problem: str = ""
+
+
+def check_setup(app: Celery) -> list[Finding]:
+    """Look at a live set-up; takes about a second, since workers are asked and may be silent."""
+    return judge(gather(app))
+
+
+def gather(app: Celery) -> Facts:
+    """The facts of an app's set-up; what cannot be reached is said in ``problem``."""
+    conf = {name: app.conf.get(name) for name in _SETTINGS}
+    settings = Settings.of(app)
+    try:
+        client = ActionResults(app).client
+        server = client.info()
+        config = {}
+        for name in ("maxmemory-policy", "appendonly"):
+            config.update(client.config_get(name))
+        seconds, micros = client.time()
+        beat = client.get(Keys(settings.prefix).sweeper)
+    except (BackendNotSupportedError, RedisError) as error:
+        return Facts(conf, problem=str(error))
+    now = seconds + micros / 1e6
+    return Facts(
+        conf,
+        server,
+        {_text(name): _text(value) for name, value in config.items()},
+        skew=abs(time.time() - now),
+        workers=app.control.inspect(timeout=1.0).stats() or {},
+        sweeper_age=None if beat is None else now - int(beat) / 1000,
+        sweep_interval=settings.sweep_interval,
+    )
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """What to say of the facts, most basic first."""
+    if facts.problem:
+        return [Finding("fail", "backend", facts.problem, "start the server, or correct result_backend")]
+    return [*_judge_server(facts), *_judge_settings(facts), *_judge_workers(facts)]
+
+
+def _judge_server(facts: Facts) -> list[Finding]:
+    info, config = facts.server, facts.server_config
+    name, version = ("valkey", info["valkey_version"]) if "valkey_version" in info else ("redis", info["redis_version"])
+    new_enough = name == "valkey" or tuple(int(part) for part in str(version).split(".")[:2]) >= OLDEST_SERVER
+    oldest = ".".join(map(str, OLDEST_SERVER))
+    durable = str(info.get("aof_enabled", 0)) == "1"
+    policy = config.get("maxmemory-policy", str(info.get("maxmemory_policy", "unknown")))
+    return [
+        _finding(new_enough, "fail", "server version", f"{name} {version}", f"use Redis >= {oldest}, or Valkey"),
+        _finding(
+            durable,
+            "warn",
+            "append-only file",
+            "on" if durable else "off: a restart of the server loses everything since its last snapshot",
+            "set appendonly yes",
+        ),
+        _finding(
+            policy == "noeviction",
+            "fail",
+            "memory policy",
+            f"maxmemory-policy {policy}",
+            "set maxmemory-policy noeviction: any other lets the server drop records of running executions",
+        ),
+        _finding(
+            facts.skew <= CLOCK_SKEW,
+            "warn",
+            "clock",
+            f"this host differs from the server by {facts.skew:.1f} s",
+            "synchronize the clocks: countdowns of retries are read by the worker's clock",
+        ),
+    ]
+
+
+def _judge_settings(facts: Facts) -> list[Finding]:
+    conf = facts.conf
+    accepts = {str(kind) for kind in conf["accept_content"] or ()}
+    expiry = conf["result_expires"]
+    seconds = expiry.total_seconds() if hasattr(expiry, "total_seconds") else expiry
+    keeps = not seconds or seconds >= SHORT_EXPIRY
+    prefetch = conf["worker_prefetch_multiplier"]
+    return [
+        _finding(
+            accepts <= {"json", "application/json"},
+            "fail",
+            "content",
+            f"accept_content {sorted(accepts)}",
+            "accept json alone: other formats may run code when they are read",
+        ),
+        _finding(
+            bool(conf["task_acks_late"]) and bool(conf["task_reject_on_worker_lost"]),
+            "warn",
+            "acknowledgement",
+            f"task_acks_late {conf['task_acks_late']}, task_reject_on_worker_lost {conf['task_reject_on_worker_lost']}",
+            "set both True for your own tasks; the engine's have it anyway",
+        ),
+        _finding(
+            prefetch == 1,
+            "warn",
+            "prefetch",
+            f"worker_prefetch_multiplier {prefetch}",
+            "set it to 1: a worker that dies holds back what it has fetched",
+        ),
+        _finding(
+            keeps,
+            "warn",
+            "result expiry",
+            "kept for ever" if not seconds else f"results and states are kept {seconds:.0f} s after the end",
+            f"keep them at least {SHORT_EXPIRY} s (result_expires), or readers come too late",
+        ),
+        Finding(
+            "ok",
+            "visibility timeout",
+            f"{(conf['broker_transport_options'] or {}).get('visibility_timeout', 3600)} s; running actions are found "
+            "by their leases, but a plan that a dying worker had not accepted yet comes back only after it",
+        ),
+        _finding(
+            not conf["worker_deduplicate_successful_tasks"],
+            "fail",
+            "deduplication",
+            f"worker_deduplicate_successful_tasks {conf['worker_deduplicate_successful_tasks']}",
+            "leave it off: it drops messages that recovery needs",
+        ),
+    ]
+
+
+def _judge_workers(facts: Facts) -> list[Finding]:
+    names = ", ".join(sorted(facts.workers))
+    age, limit = facts.sweeper_age, max(10.0, 5 * facts.sweep_interval)
+    alive = age is not None and age <= limit
+    found = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
+    return [
+        _finding(
+            bool(facts.workers),
+            "fail",
+            "workers",
+            f"{len(facts.workers)} answer: {names}" if facts.workers else "none answers",
+            "start one: celery -A your_app worker",
+        ),
+        _finding(
+            alive,
+            "fail",
+            "sweeper",
+            f"the sweeper {found}",
+            "a worker whose app imports workflow_state runs it; without it lost work is not found",
+        ),
+    ]
+
+
+def _finding(good: bool, otherwise: Level, check: str, found: str, hint: str) -> Finding:
+    return Finding("ok", check, found) if good else Finding(otherwise, check, found, hint)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+_SETTINGS = (
+    "accept_content",
+    "task_acks_late",
+    "task_reject_on_worker_lost",
+    "worker_prefetch_multiplier",
+    "worker_deduplicate_successful_tasks",
+    "result_expires",
+    "broker_transport_options",
+)
