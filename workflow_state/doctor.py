@@ -6,12 +6,13 @@ Facts are gathered from the app, its server and its workers; the rules over them
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from celery import Celery
-from redis.exceptions import RedisError
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError, ResponseError
 
 from workflow_state.errors import BackendNotSupportedError
 from workflow_state.settings import Settings
@@ -23,6 +24,10 @@ Level = Literal["ok", "warn", "fail"]
 OLDEST_SERVER = (6, 2)
 #: Seconds that a host's clock may differ from the server's before someone should look.
 CLOCK_SKEW = 5.0
+#: What is said of what the server does not tell.
+UNKNOWN = "unknown"
+#: A worker that knows this one knows them all.
+TASK = "workflow_state.execute_plan"
 #: A result that expires sooner may be gone before anyone has read it.
 SHORT_EXPIRY = 3600
 
@@ -39,16 +44,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a set-up. ``workers``: name → what ``inspect stats`` says; seconds and strings as read."""
+    """What is known of a set-up; seconds, and strings as read.
+
+    ``workers``: name → the tasks that it knows. ``problem``, ``broker_problem``: why nothing could be learnt
+    from the server of the results, or from the broker.
+    """
 
     conf: Mapping[str, Any]
     server: Mapping[str, Any] = field(default_factory=dict)
     server_config: Mapping[str, str] = field(default_factory=dict)
     skew: float = 0.0
-    workers: Mapping[str, Any] = field(default_factory=dict)
+    workers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sweeper_age: float | None = None
     sweep_interval: float = 2.0
     problem: str = ""
+    broker_problem: str = ""
 
 
 def check_setup(app: Celery) -> list[Finding]:
@@ -62,23 +72,23 @@ def gather(app: Celery) -> Facts:
     settings = Settings.of(app)
     try:
         client = ActionResults(app).client
-        server = client.info()
-        config = {}
-        for name in ("maxmemory-policy", "appendonly"):
-            config.update(client.config_get(name))
         seconds, micros = client.time()
+        skew = abs(time.time() - (seconds + micros / 1e6))
         beat = client.get(Keys(settings.prefix).sweeper)
+        server = _if_allowed(client.info)
+        config = _if_allowed(client.config_get, "maxmemory-policy")
     except (BackendNotSupportedError, RedisError) as error:
         return Facts(conf, problem=str(error))
-    now = seconds + micros / 1e6
+    workers, broker_problem = _ask_workers(app)
     return Facts(
         conf,
         server,
         {_text(name): _text(value) for name, value in config.items()},
-        skew=abs(time.time() - now),
-        workers=app.control.inspect(timeout=1.0).stats() or {},
-        sweeper_age=None if beat is None else now - int(beat) / 1000,
+        skew=skew,
+        workers=workers,
+        sweeper_age=None if beat is None else seconds + micros / 1e6 - int(beat) / 1000,
         sweep_interval=settings.sweep_interval,
+        broker_problem=broker_problem,
     )
 
 
@@ -91,23 +101,25 @@ def judge(facts: Facts) -> list[Finding]:
 
 def _judge_server(facts: Facts) -> list[Finding]:
     info, config = facts.server, facts.server_config
-    name, version = ("valkey", info["valkey_version"]) if "valkey_version" in info else ("redis", info["redis_version"])
-    new_enough = name == "valkey" or tuple(int(part) for part in str(version).split(".")[:2]) >= OLDEST_SERVER
+    name = "valkey" if "valkey_version" in info else "redis"
+    version = str(info.get(f"{name}_version", ""))
+    new_enough = name == "valkey" or tuple(int(part) for part in version.split(".")[:2] if part) >= OLDEST_SERVER
     oldest = ".".join(map(str, OLDEST_SERVER))
-    durable = str(info.get("aof_enabled", 0)) == "1"
-    policy = config.get("maxmemory-policy", str(info.get("maxmemory_policy", "unknown")))
+    kept = {"1": "on", "0": "off: a restart of the server loses everything since its last snapshot"}
+    durable = kept.get(str(info.get("aof_enabled")), UNKNOWN)
+    policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", UNKNOWN))
     return [
-        _finding(new_enough, "fail", "server version", f"{name} {version}", f"use Redis >= {oldest}, or Valkey"),
         _finding(
-            durable,
-            "warn",
-            "append-only file",
-            "on" if durable else "off: a restart of the server loses everything since its last snapshot",
-            "set appendonly yes",
+            new_enough,
+            "fail" if version else "warn",
+            "server version",
+            f"{name} {version or UNKNOWN}",
+            f"use Redis >= {oldest}, or Valkey",
         ),
+        _finding(durable == "on", "warn", "append-only file", durable, "set appendonly yes"),
         _finding(
             policy == "noeviction",
-            "fail",
+            "warn" if policy == UNKNOWN else "fail",
             "memory policy",
             f"maxmemory-policy {policy}",
             "set maxmemory-policy noeviction: any other lets the server drop records of running executions",
@@ -176,9 +188,12 @@ def _judge_settings(facts: Facts) -> list[Finding]:
 
 def _judge_workers(facts: Facts) -> list[Finding]:
     names = ", ".join(sorted(facts.workers))
+    ignorant = ", ".join(sorted(name for name, tasks in facts.workers.items() if TASK not in tasks))
     age, limit = facts.sweeper_age, max(10.0, 5 * facts.sweep_interval)
     alive = age is not None and age <= limit
     found = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
+    if facts.broker_problem:
+        return [Finding("fail", "broker", facts.broker_problem, "start the broker, or correct broker_url")]
     return [
         _finding(
             bool(facts.workers),
@@ -186,6 +201,14 @@ def _judge_workers(facts: Facts) -> list[Finding]:
             "workers",
             f"{len(facts.workers)} answer: {names}" if facts.workers else "none answers",
             "start one: celery -A your_app worker",
+        ),
+        _finding(
+            not ignorant,
+            "warn",
+            "tasks",
+            f"{ignorant} does not know the engine's tasks" if ignorant else "known by every worker",
+            "import workflow_state in its app, or give it queues of its own: a worker throws away messages of tasks "
+            "that it does not know",
         ),
         _finding(
             alive,
@@ -199,6 +222,22 @@ def _judge_workers(facts: Facts) -> list[Finding]:
 
 def _finding(good: bool, otherwise: Level, check: str, found: str, hint: str) -> Finding:
     return Finding("ok", check, found) if good else Finding(otherwise, check, found, hint)
+
+
+def _if_allowed(ask: Callable[..., Mapping[Any, Any]], *arguments: str) -> Mapping[Any, Any]:
+    """What the server says; nothing, where it does not let everybody ask, as hosted ones do not."""
+    try:
+        return ask(*arguments)
+    except ResponseError:
+        return {}
+
+
+def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
+    """The tasks of each worker that answers, and why the broker could not be asked."""
+    try:
+        return app.control.inspect(timeout=1.0).registered() or {}, ""
+    except OperationalError as error:
+        return {}, str(error)
 
 
 def _text(value: bytes | str) -> str:

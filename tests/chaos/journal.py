@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
+
+TAIL = 8192
+"""Bytes that hold the last lines of every process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Journal:
     def starts(self, execution_id: str, action_id: str | None = None) -> list[Line]:
         """How user code began."""
         return [line for line in self.lines(execution_id, action_id) if line.what == "start"]
+
+    def busy(self) -> set[int]:
+        """Processes that were in the middle of an action a moment ago: by the end of the file, to be quick."""
+        if not self.path.exists():
+            return set()
+        with self.path.open("rb") as file:
+            file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            text = file.read().decode()
+        # The first line may be cut, and the last not be whole yet.
+        lines = [Line(*json.loads(line)) for line in text.split("\n")[1:-1]]
+        last = {line.pid: line.what for line in lines}
+        return {pid for pid, what in last.items() if what == "start"}
 
     def cut_off(self, execution_id: str) -> list[Line]:
         """Starts of user code without an end."""

@@ -107,19 +107,19 @@ class Storm:
         if event.startswith("drop"):
             self._drop(event)
         else:
-            self._kill(event, execution_id)
+            self._kill(event)
 
-    def _kill(self, what: str, execution_id: str) -> None:
+    def _kill(self, what: str) -> None:
         """A pool child; a main process, its children left as orphans; or a whole worker."""
-        worker = self._chance.choice(self._fleet.workers)
-        children = worker.children()
         if what == "child":
+            children = [pid for worker in self._fleet.workers for pid in worker.children()]
             # Rather one in the middle of an action, if there is one: between actions there is less to break.
-            busy = {line.pid for line in self._scene.journal.cut_off(execution_id)}.intersection(children)
-            rather = sorted(busy) if busy and self._chance.random() < BUSY else children
-            victims = rather and [self._chance.choice(rather)]
+            rather = sorted(self._scene.journal.busy().intersection(children))
+            among = rather if rather and self._chance.random() < BUSY else children
+            victims = among and [self._chance.choice(among)]
         else:
-            victims = [worker.pid, *(children if what == "worker" else ())]
+            worker = self._chance.choice(self._fleet.workers)
+            victims = [worker.pid, *(worker.children() if what == "worker" else ())]
         for pid in victims:
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)

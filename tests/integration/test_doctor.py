@@ -6,6 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import redis
+from celery import Celery
 
 from tests.integration.outcomes import TIMEOUT
 from tests.support import wait_until
@@ -51,3 +55,25 @@ def test_a_server_that_is_away_is_said_plainly() -> None:
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("FAIL  backend: ")
+
+
+def test_a_server_that_lets_nobody_ask(library: Site, tmp_path: Path) -> None:
+    """A server on which INFO and CONFIG are forbidden, as on hosted ones, and a broker that is away: no error of
+    the doctor's own, each is said in its place.
+    """
+    with EmbeddedServer(data_dir=tmp_path) as server, redis.Redis.from_url(server.url) as admin:
+        admin.acl_setuser(
+            "limited",
+            enabled=True,
+            passwords=["+pw"],
+            keys=["*"],
+            channels=["*"],
+            commands=["+@all", "-info", "-config"],
+        )
+        app = Celery("limited", set_as_current=False)
+        app.config_from_object("workflow_state.durable")
+        app.conf.update(result_backend=server.url.replace("//", "//limited:pw@"), broker_url="redis://127.0.0.1:1/0")
+        wrong = {finding.check: finding.level for finding in check_setup(app) if finding.level != "ok"}
+        app.backend.client.close()
+    unknown = dict.fromkeys(("server version", "append-only file", "memory policy"), "warn")
+    assert wrong == {**unknown, "broker": "fail"}

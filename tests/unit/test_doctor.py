@@ -21,7 +21,7 @@ GOOD = Facts(
     },
     server={"redis_version": "7.2.4", "aof_enabled": 1},
     server_config={"maxmemory-policy": "noeviction"},
-    workers={"celery@a": {}},
+    workers={"celery@a": ["workflow_state.execute_plan", "workflow_state.finish"]},
     sweeper_age=1.0,
 )
 
@@ -75,6 +75,28 @@ def test_a_server_that_may_drop_records_fails() -> None:
 def test_what_it_says_of_settings(setting: str, value: Any, wrong: dict[str, str]) -> None:
     """Each setting that weakens a promise is named, with what to set instead."""
     assert what_is_wrong(replace(GOOD, conf={**GOOD.conf, setting: value})) == wrong
+
+
+def test_a_server_that_does_not_tell() -> None:
+    """A hosted server may refuse INFO and CONFIG: what is not known is a warning, and no failure."""
+    silent = replace(GOOD, server={}, server_config={})
+    assert what_is_wrong(silent) == dict.fromkeys(("server version", "append-only file", "memory policy"), "warn")
+    told = replace(GOOD, server={**GOOD.server, "maxmemory_policy": "allkeys-lru"}, server_config={})
+    assert what_is_wrong(told) == {"memory policy": "fail"}
+
+
+def test_a_worker_that_does_not_know_the_tasks() -> None:
+    """It would throw their messages away, so it is named."""
+    found = judge(replace(GOOD, workers={**GOOD.workers, "celery@b": ["shop.pack"]}))
+    (wrong,) = (finding for finding in found if finding.level != "ok")
+    assert (wrong.level, wrong.found) == ("warn", "celery@b does not know the engine's tasks")
+
+
+def test_a_broker_that_is_away() -> None:
+    """Nothing can be said of workers then; the rest is judged all the same."""
+    found = judge(replace(GOOD, workers={}, sweeper_age=None, broker_problem="Connection refused"))
+    assert [(f.level, f.check, f.found) for f in found if f.level != "ok"] == [("fail", "broker", "Connection refused")]
+    assert {finding.check for finding in found} >= {"server version", "prefetch"}
 
 
 def test_who_must_be_there() -> None:
