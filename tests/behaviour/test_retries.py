@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from tests.behaviour import app
 from tests.behaviour.endings import ONCE, QUICK, Endings
-from tests.workers import action, plan
+from tests.workers import Site, action, plan
 from workflow_state import Attempt, ErrorCategory
 
 TIGHT = {"timeout": 200}
@@ -188,6 +192,19 @@ def test_a_function_that_never_returns(ended: Endings) -> None:
     assert first.duration >= 200
     assert second.outcome == "completed"
     assert ended.output("deaf at first", "b") == 2
+
+
+def test_a_pool_of_threads_enforces_no_timeout(database: Callable[[], str], tmp_path: Path) -> None:
+    """What Celery cannot do there is not done by halves: the action goes on to its end."""
+    site = Site(app.make_app(), app.__name__, database(), tmp_path)
+    try:
+        site.start_worker("--pool", "threads")
+        with site.current():
+            late = plan(action("a", "behave.sleep", inputs={"seconds": 0.5}, **TIGHT))
+            found = Endings.of({"late": late})
+    finally:
+        site.close()
+    assert found.output("late", "a") == "slept"
 
 
 def test_without_a_timeout_an_action_takes_its_time(ended: Endings) -> None:

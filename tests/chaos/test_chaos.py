@@ -31,9 +31,9 @@ class Undisturbed:
 def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """The plan, run once on workers in peace: 10 levels of 100 actions of 5 to 50 ms.
 
-    The short form has 4 of 50, and longer ones: it has fewer kills, and one of them has to hit.
+    The short form has 4 of 40, and longer ones: it has fewer kills, and one of them has to hit.
     """
-    plan = layered(10, 100) if long else layered(4, 50, pause=(20, 150))
+    plan = layered(10, 100) if long else layered(4, 40, pause=(20, 120))
     with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
         execution_id = scene.start(plan)
         state = scene.wait_closed(execution_id, BOUND, fleet)

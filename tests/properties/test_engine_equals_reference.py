@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,15 +16,18 @@ from tests.reference_interpreter import Ending, Interpreter, Result
 from tests.workers import Site
 from workflow_state import (
     ActionExecutionState,
+    ExecutionPlan,
     ExecutionState,
     Skipped,
     StateManager,
     Success,
     execute_plan,
+    find_plan_problems,
 )
 from workflow_state.testing import run_plan
 
 TIMEOUT = 60
+PLANS = 500
 BATCH = 25
 """Plans that are at work together: the worker is never idle, and no result is waited for long."""
 
@@ -106,7 +110,7 @@ def run_on_workers(batch: Sequence[dict[str, Any]]) -> list[ExecutionState]:
     return [manager.get_full_state(result.id) for result in results]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(plans())
 def test_in_process(plan: dict[str, Any]) -> None:
     """``run_plan`` ends every plan as the interpreter does: statuses, outputs, errors, reasons, attempts."""
@@ -114,16 +118,17 @@ def test_in_process(plan: dict[str, Any]) -> None:
 
 
 def drawn(count: int) -> list[dict[str, Any]]:
-    """So many random plans; drawn one by one, since Hypothesis repeats itself inside a list."""
-    found: list[dict[str, Any]] = []
+    """So many different random plans; drawn one by one, since Hypothesis repeats itself inside a list."""
+    found: dict[str, dict[str, Any]] = {}
 
-    @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate])
+    @settings(max_examples=2 * count, deadline=None, database=None, phases=[Phase.generate])
     @given(plans())
     def collect(plan: dict[str, Any]) -> None:
-        found.append(plan)
+        if len(found) < count:
+            found[json.dumps(plan, sort_keys=True)] = plan
 
     collect()
-    return found
+    return list(found.values())
 
 
 def batches(found: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -133,6 +138,21 @@ def batches(found: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, A
 @pytest.mark.slow
 def test_on_a_real_worker(serial: Site) -> None:
     """500 plans end on a real worker, of one process so that the order is known, as in the interpreter."""
-    for batch in batches(drawn(500), BATCH):
+    found = drawn(PLANS)
+    assert len(found) == PLANS
+    for batch in batches(found, BATCH):
         for plan, state in zip(batch, run_on_workers(batch), strict=True):
             check(plan, summary_of_state(state))
+
+
+@settings(max_examples=500, deadline=None)
+@given(plans())
+def test_the_linter_keeps_its_word(plan: dict[str, Any]) -> None:
+    """What the linter says never runs never runs; a condition that it says always holds skips nobody."""
+    endings = Interpreter(plan, act).run().endings
+    for warning in find_plan_problems(ExecutionPlan.model_validate(plan)):
+        name = plan["actions"][int(re.findall(r"\d+", warning.location)[0])]["id"]
+        if warning.code in ("unreachable_action", "condition_never_holds"):
+            assert endings[name].attempts == 0
+        if warning.code == "condition_always_holds":
+            assert endings[name].reason != "condition"

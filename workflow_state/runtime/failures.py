@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
+from workflow_state.budget import Budget
 from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, UnknownActionError
 from workflow_state.json_values import problem_in
 from workflow_state.models import ErrorCategory, ErrorDetail
@@ -16,6 +17,8 @@ from workflow_state.redaction import DEFAULT, Redactor
 #: How much of a traceback is kept with an attempt: its end says most.
 TRACEBACK_LIMIT = 8_000
 MESSAGE_LIMIT = 4_000
+#: Characters of JSON of an error's context: a record is read often, and whole.
+CONTEXT_LIMIT = 64_000
 
 
 def describe_error(
@@ -70,20 +73,21 @@ def _from_action_error(error: ActionError, redactor: Redactor) -> ErrorDetail:
         category = ErrorCategory.ACTION_FAILED
     message, retryable = _shorten(str(error.message)), bool(error.retryable)
     fields = {
-        "code": None if error.code is None else str(error.code),
+        "code": None if error.code is None else _shorten(str(error.code)),
         "status_code": error.status_code,
         "retry_after": error.retry_after,
-        "suggestion": error.suggestion,
+        "suggestion": _shorten(error.suggestion) if isinstance(error.suggestion, str) else error.suggestion,
         "context": redactor.clean(error.context),
     }
     known = {"category": category, "message": message, "retryable": retryable}
     try:
         found = ErrorDetail.model_validate({**known, **fields})
+        Budget(CONTEXT_LIMIT).spend(found.context)
         if not problem_in(found.model_dump(mode="json")):
             return found
-    except ValidationError:
+    except (ValidationError, InputTooLargeError):
         pass
-    # A field of the wrong form must not hide the error itself.
+    # A field of the wrong form or size must not hide the error itself.
     return ErrorDetail.model_validate({**known, "context": {"unreadable": _shorten(repr(fields))}})
 
 

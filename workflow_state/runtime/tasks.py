@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -114,12 +115,13 @@ class PlanTask(EngineTask):
             kombu.exceptions.OperationalError: the broker cannot be reached.
         """
         follows = options.get("parent_id") is not None
+        if kwargs and "plan" in kwargs:
+            kwargs = dict(kwargs)
+            args = (kwargs.pop("plan"), *(args or ()))
         try:
             if options.get("task_id"):
                 check_id(options["task_id"])
             args = plan_as_text(args)
-            if kwargs and "plan" in kwargs:
-                kwargs = {**kwargs, "plan": plan_as_text((kwargs["plan"],))[0]}
             if args and isinstance(args[0], ValidPlanText):
                 check_limits(args[0].actions, len(args[0]), Settings.of(self.app))
         except PlanValidationError:
@@ -158,12 +160,14 @@ def execute_plan(self: Any, plan: Any) -> Any:
         PlanExecutionError: from ``.get()``, when the plan failed.
     """
     request = self.request
-    prepared: ExecutionPlan = prepare_plan(plan)
     if request.called_directly or request.is_eager:
-        return _run_here(prepared, request.id or str(uuid.uuid4()))
+        return _run_here(prepare_plan(plan), request.id or str(uuid.uuid4()))
     engine = engine_of(self.app)
     check_id(request.id)
-    check_limits(len(prepared.actions), len(plan) if isinstance(plan, str) else 0, engine.settings)
+    # Before it is read: what is too large is not worth the time and the memory.
+    check_limits(0, len(plan) if isinstance(plan, str) else len(json.dumps(plan)), engine.settings)
+    prepared: ExecutionPlan = prepare_plan(plan)
+    check_limits(len(prepared.actions), 0, engine.settings)
     engine.accept(prepared, request.id, _carried(self))
     engine.advance(request.id)
     raise Ignore("accepted: the task ends when the plan does")

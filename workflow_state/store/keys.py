@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,200}")
@@ -84,12 +85,13 @@ def is_execution_id(execution_id: object) -> bool:
 def action_task_id(execution_id: str, action_id: str) -> str:
     """The Celery task id of an action: ``uuid5(E, action_id)``, so ``AsyncResult`` finds its result.
 
-    An execution id that is no UUID (a ``task_id=`` of the caller's own) is hashed into one first.
+    An execution id that is no UUID (a ``task_id=`` of the caller's own) is hashed into one first; so is a
+    UUID in another spelling than the usual one, or two executions would share their results.
     """
-    try:
-        namespace = uuid.UUID(execution_id)
-    except ValueError:
-        namespace = uuid.uuid5(uuid.NAMESPACE_OID, execution_id)
+    namespace = uuid.uuid5(uuid.NAMESPACE_OID, execution_id)
+    with suppress(ValueError):
+        if str(found := uuid.UUID(execution_id)) == execution_id:
+            namespace = found
     return str(uuid.uuid5(namespace, action_id))
 
 
