@@ -14,6 +14,7 @@ from workflow_state.hints import Names
 from workflow_state.json_values import is_text, problem_in
 from workflow_state.matching import matches
 from workflow_state.models import ExecutionPlan, OutcomeValidation, PlannedAction
+from workflow_state.redaction import DEFAULT
 from workflow_state.references import Reference, iter_strings, parse_reference, split_template
 
 #: An id's dotted parts must not read like the root of a reference.
@@ -142,7 +143,9 @@ def _read_by(action: PlannedAction, number: int) -> Iterator[tuple[str, Referenc
                 if isinstance(piece, Reference):
                     yield place, piece
         except ReferenceParseError as error:
-            yield place, PlanProblem("reference_syntax", place, f"Not a reference: {error}")
+            secret = f"at position {error.position} of a text that is secret by its name"
+            why = secret if DEFAULT.hides(place) else str(error)
+            yield place, PlanProblem("reference_syntax", place, f"Not a reference: {why}")
     if action.condition:
         place = f"actions[{number}].condition.if"
         try:

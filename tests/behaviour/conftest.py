@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +12,15 @@ from tests.behaviour.endings import Endings
 from tests.conftest import SHARED
 from tests.workers import Site
 
-HERE = Path(__file__).parent
 CONCURRENCY = 4
 """Some actions only sleep, to be timed out: they must not hold up the others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test here that asks for the worker is marked so."""
+    """What asks for the worker is marked so."""
     for item in items:
-        if HERE in item.path.parents and "behaviour" in getattr(item, "fixturenames", ()):
+        if "behaviour" in getattr(item, "fixturenames", ()):
             item.add_marker("worker")
-            item.add_marker("redis")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.plans import action
 from tests.chaos.scene import Scene
 from tests.support import wait_until
+from workflow_state import InvalidTransitionError
 from workflow_state.runtime.engine import engine_of
 from workflow_state.store.redis import Store
 
@@ -72,3 +73,20 @@ def test_a_lost_action_of_a_cancelled_execution_is_not_started_again(scene: Scen
     found = state.action_states["wait"]
     assert (state.status, found.status, found.error.category) == ("cancelled", "failed", "user_cancelled")
     assert len(scene.journal.starts(execution_id)) == 1
+
+
+def test_a_driver_that_died_after_its_last_change_ends_the_execution_when_it_repeats_it(scene: Scene) -> None:
+    """An execution is driven by hand, and its driver dies when its last result is recorded and before the
+    execution has ended. Whoever takes over repeats that result: it is refused, and the execution ends.
+    """
+    work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
+    execution_id = scene.manager.initialize_state({"id": "by hand", "actions": [work]}, start=False).id
+    scene.manager.update_action_status(execution_id, "work", "running")
+    store = engine_of(scene.app).store
+    payload = store.results.success(execution_id, "work", 7)
+    store.transition(execution_id, "work", "completed", payload=payload, error=None, reason="", halts=False)
+    assert scene.state(execution_id).status == "running"
+    with pytest.raises(InvalidTransitionError):
+        scene.manager.record_action_result(execution_id, "work", 7)
+    assert scene.state(execution_id).status == "completed"
+    assert scene.keys_without_ttl(execution_id) == []

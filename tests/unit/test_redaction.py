@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue, Secret, SecretBytes, SecretStr
 
-from workflow_state import ActionContext, ActionError
+from workflow_state import ActionContext, ActionError, PlanValidationError
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.redaction import DEFAULT, REDACTED, Redactor, declared_secrets, hide_password
 from workflow_state.runtime.failures import describe_error
 from workflow_state.telemetry import get_logger
 from workflow_state.testing import run_plan
+from workflow_state.validation import prepare_plan
 
 SECRET = "hunter2/\"'\n& é"
 
@@ -240,6 +241,25 @@ def test_the_logger_hides_secrets(caplog: pytest.LogCaptureFixture) -> None:
     assert "43" not in record.getMessage()
     for shown in ("logging in", "ada", "plan_id", REDACTED):
         assert shown in record.getMessage()
+
+
+def test_what_is_wrong_with_a_plan_is_told_without_its_data() -> None:
+    """A problem names its place; values of inputs and fallbacks, and texts under secret names, are not shown."""
+    inputs = {"api_key": "hunter2 ${nowhere", "n": float("nan"), "deep": [{"password": "hunter2${"}]}
+    step = {"id": "a", "action_definition_id": "x", "inputs": {**inputs, "n": 1}}
+    for plan in (
+        {"actions": [step]},
+        {"actions": [{**step, "inputs": ["hunter2"]}]},
+        {"actions": [{**step, "inputs": inputs, "error_handling": {"fallback_value": inputs["n"]}}]},
+        {"actions": [["hunter2"]]},
+        {"actions": {"hunter2": step}},
+    ):
+        with pytest.raises(PlanValidationError) as refused:
+            prepare_plan(plan)
+        assert "hunter2" not in str(refused.value)
+        assert str(refused.value).startswith("The plan has ")
+    with pytest.raises(PlanValidationError, match="at position 10 of a text that is secret by its name"):
+        prepare_plan({"actions": [step]})
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,8 @@ class ManualDriver:
                 raise InvalidTransitionError(
                     f"Execution {execution_id!r} is stopping: an action failed or it was cancelled, nothing new starts"
                 )
+        # A caller that died after its last change comes back and repeats it: what should have followed does now.
+        self.follow(execution_id)
         raise _illegal(execution_id, step.id, found, status)
 
     def follow(self, execution_id: str) -> None:
