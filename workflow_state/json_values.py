@@ -14,6 +14,9 @@ from pydantic import JsonValue
 
 #: How deep a value may nest: what reads it may recurse.
 MAX_DEPTH: Final = 64
+#: How many digits an integer may have: Python reads and writes no more.
+MAX_DIGITS: Final = 4300
+_TOO_LARGE: Final = 10**MAX_DIGITS
 #: Celery's JSON reads an object of exactly these keys as a value of a Python type.
 _CODEC_KEYS: Final = {"__type__", "__value__"}
 
@@ -30,6 +33,9 @@ def problem_in(value: JsonValue) -> str:
             elif isinstance(item, float):
                 if not math.isfinite(item):
                     return f"{item} is no JSON number"
+            elif isinstance(item, int):
+                if abs(item) >= _TOO_LARGE:
+                    return f"a number has more than {MAX_DIGITS} digits"
             elif isinstance(item, dict):
                 if item.keys() == _CODEC_KEYS:
                     return "an object with the keys __type__ and __value__ alone has a meaning of its own for Celery"
@@ -41,6 +47,21 @@ def problem_in(value: JsonValue) -> str:
             return ""
         layer = deeper
     return f"it nests deeper than {MAX_DEPTH} levels"
+
+
+def has_endless_number(value: JsonValue) -> bool:
+    """Whether an integer anywhere in a value has more than :data:`MAX_DIGITS` digits."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, int):
+            if abs(item) >= _TOO_LARGE:
+                return True
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return False
 
 
 def is_text(text: str) -> bool:

@@ -11,7 +11,7 @@ from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import MAX_ALTERNATIVES, alternatives_of, scheduling_needs, stand_ins
 from workflow_state.errors import ConditionParseError, PlanProblem, ReferenceParseError
 from workflow_state.hints import Names
-from workflow_state.json_values import is_text, problem_in
+from workflow_state.json_values import MAX_DIGITS, has_endless_number, is_text, problem_in
 from workflow_state.matching import matches
 from workflow_state.models import ExecutionPlan, OutcomeValidation, PlannedAction
 from workflow_state.redaction import DEFAULT
@@ -29,7 +29,7 @@ def find_errors(plan: ExecutionPlan) -> list[PlanProblem]:
     needs = None if knots else scheduling_needs(plan)
     problems.extend(knots)
     problems.extend(_reference_problems(plan, known, needs))
-    problems.extend(_fallback_problems(plan))
+    problems.extend(_value_problems(plan))
     return problems
 
 
@@ -101,10 +101,14 @@ def _cycle_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     return problems
 
 
-def _fallback_problems(plan: ExecutionPlan) -> list[PlanProblem]:
-    """Fallback values that could not be stored as the outputs that they are to become."""
+def _value_problems(plan: ExecutionPlan) -> list[PlanProblem]:
+    """Numbers that no worker could read, and fallback values that could not be stored as the outputs they become."""
     problems = []
     for n, action in enumerate(plan.actions):
+        for name, value in action.inputs.items():
+            if has_endless_number(value):
+                message = f"A number has more than {MAX_DIGITS} digits"
+                problems.append(PlanProblem("invalid_value", f"actions[{n}].inputs.{name}", message, "give it as text"))
         if action.error_handling and (problem := problem_in(action.error_handling.fallback_value)):
             place = f"actions[{n}].error_handling.fallback_value"
             problems.append(PlanProblem("invalid_value", place, f"The value cannot be kept as JSON: {problem}"))

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from workflow_state import ConditionParseError, PlanValidationError, find_plan_problems
 from workflow_state.conditions import parse_condition
+from workflow_state.plan_checks import find_errors
 from workflow_state.validation import prepare_plan, validate_execution_plan
 
 Answer = TypeVar("Answer")
@@ -107,10 +108,18 @@ def check(data: Any) -> None:
     """Nothing but ``PlanValidationError``, in time, and whatever it says can be shown and written as JSON."""
     for ask in (lint, prepare_plan):
         error = in_time(lambda ask=ask: refused(ask, data), data)
-        if error is not None:
+        if error is None:
+            assert can_be_sent(data)
+        else:
             assert error.errors
             assert str(error)
             json.dumps([problem.to_dict() for problem in error.errors])
+
+
+def can_be_sent(data: Any) -> bool:
+    """Whether the plan, written as the text that is sent, is the same plan for who reads it."""
+    plan = validate_execution_plan(data)
+    return find_errors(plan) != [] or prepare_plan(plan.model_dump_json(by_alias=True, exclude_unset=True)) == plan
 
 
 def lint(data: Any) -> None:
