@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic_core import SchemaError
+from pydantic_core import PydanticSerializationError, SchemaError
 
 from workflow_state import graph
 from workflow_state.conditions import parse_condition
@@ -30,7 +30,7 @@ def find_errors(plan: ExecutionPlan) -> list[PlanProblem]:
     problems.extend(knots)
     problems.extend(_reference_problems(plan, known, needs))
     problems.extend(_value_problems(plan))
-    return problems
+    return problems or _text_problems(plan)
 
 
 def _id_problems(plan: ExecutionPlan) -> list[PlanProblem]:
@@ -106,6 +106,9 @@ def _value_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     problems = []
     for n, action in enumerate(plan.actions):
         for name, value in action.inputs.items():
+            if not name.isascii() and not is_text(name):
+                message = "The name of an input has half of a surrogate pair"
+                problems.append(PlanProblem("invalid_value", f"actions[{n}].inputs", message))
             if has_endless_number(value):
                 message = f"A number has more than {MAX_DIGITS} digits"
                 problems.append(PlanProblem("invalid_value", f"actions[{n}].inputs.{name}", message, "give it as text"))
@@ -113,6 +116,15 @@ def _value_problems(plan: ExecutionPlan) -> list[PlanProblem]:
             place = f"actions[{n}].error_handling.fallback_value"
             problems.append(PlanProblem("invalid_value", place, f"The value cannot be kept as JSON: {problem}"))
     return problems
+
+
+def _text_problems(plan: ExecutionPlan) -> list[PlanProblem]:
+    """Whatever else cannot be sent: half of a surrogate pair in a name, a tag or the key of an object."""
+    try:
+        plan.model_dump_json()
+    except PydanticSerializationError as error:
+        return [PlanProblem("invalid_value", "", f"The plan cannot be written as JSON: {error}")]
+    return []
 
 
 def _reference_problems(plan: ExecutionPlan, known: Names, needs: dict[str, list[str]] | None) -> list[PlanProblem]:
@@ -191,6 +203,9 @@ def _outcome_problems(check: OutcomeValidation, place: str, known: Names) -> lis
             message = f"{check.reference} reads action {source!r}, which is not in the plan"
             hint = known.nearest(source)
             problems.append(PlanProblem("reference_unknown_action", f"{place}.reference", message, hint))
+    if has_endless_number(check.value):
+        message = f"A number has more than {MAX_DIGITS} digits"
+        problems.append(PlanProblem("invalid_value", f"{place}.value", message, "give it as text"))
     if check.operator == "matches":
         problems.extend(_pattern_problems(check, f"{place}.value"))
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,10 @@ from pydantic import BaseModel, PositiveInt
 from tests.integration.actions import EFFECTS, KEPT, effects
 from tests.support import wait_until
 from workflow_state import ActionContext, ActionError, action
+
+
+#: Nobody sets it: waiting for it is how these actions take their time.
+NEVER = threading.Event()
 
 
 @action("behave.plain")
@@ -73,7 +77,7 @@ action("behave.bound")(bound)
 @action("behave.sleep")
 def sleep(seconds: float) -> str:
     """Takes its time."""
-    time.sleep(seconds)
+    NEVER.wait(seconds)
     return "slept"
 
 
@@ -87,7 +91,7 @@ async def async_sleep(seconds: float) -> str:
 @action("behave.slow_at_first")
 def slow_at_first(ctx: ActionContext) -> int:
     """Overruns in its first attempt only."""
-    time.sleep(30 if ctx.attempt == 1 else 0)
+    NEVER.wait(30 if ctx.attempt == 1 else 0)
     return ctx.attempt
 
 
@@ -96,7 +100,7 @@ def deaf_at_first(ctx: ActionContext) -> int:
     """Never returns in its first attempt, and swallows what is to end it."""
     while ctx.attempt == 1:
         with suppress(BaseException):
-            time.sleep(30)
+            NEVER.wait(30)
     return ctx.attempt
 
 
@@ -137,7 +141,7 @@ def meet(ctx: ActionContext, size: int, seconds: float = 0, message: str = "") -
     effects().incr(key)
     effects().expire(key, KEPT)
     wait_until(lambda: int(effects().get(key)) >= size, 20)
-    time.sleep(seconds)
+    NEVER.wait(seconds)
     if message:
         raise ActionError(message, retryable=False)
     return "met"
