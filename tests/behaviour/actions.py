@@ -14,7 +14,6 @@ from tests.integration.actions import EFFECTS, KEPT, effects
 from tests.support import wait_until
 from workflow_state import ActionContext, ActionError, action
 
-
 #: Nobody sets it: waiting for it is how these actions take their time.
 NEVER = threading.Event()
 

@@ -67,3 +67,18 @@ class Endings:
         result = self.action(plan, name).result
         assert isinstance(result, Skipped), result
         return result.reason
+
+
+#: What differs from run to run.
+VOLATILE = {"id", "started_at", "completed_at", "duration", "total_duration", "worker", "version"}
+
+
+def timeless(state: ExecutionState) -> Any:
+    """A state without ids, times, workers and the count of its changes: two runs of a plan are alike in the rest."""
+    return _timeless(state.model_dump(mode="json"))
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(item) for key, item in value.items() if key not in VOLATILE}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.behaviour import app
-from tests.behaviour.endings import QUICK
+from tests.behaviour.endings import QUICK, timeless
 from tests.integration import actions as actions_to_register
 from tests.support import wait_until
 from tests.workers import Site, action, plan
@@ -75,19 +74,6 @@ def eager(behaviour: Site) -> Iterator[Site]:
             behaviour.app.set_current()
 
 
-def shape(state: ExecutionState) -> dict[str, Any]:
-    """A state without what differs from run to run: id, times, workers and the count of changes."""
-    found = state.model_dump(mode="json")
-    return dict(without_times(found))
-
-
-def without_times(value: Any) -> Any:
-    volatile = {"id", "started_at", "completed_at", "duration", "total_duration", "worker", "version", "requested_at"}
-    if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key not in volatile}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
-
-
 def test_eager_gives_the_same_state(behaviour: Site, request: pytest.FixtureRequest) -> None:
     """With ``task_always_eager``, ``delay`` runs the plan in process, and ``get()`` returns the same state."""
     on_worker = execute_plan.delay(PLAN).get(timeout=TIMEOUT)
@@ -95,7 +81,7 @@ def test_eager_gives_the_same_state(behaviour: Site, request: pytest.FixtureRequ
     here = execute_plan.delay(PLAN)
     state = here.get(timeout=1)
     assert (here.state, isinstance(state, ExecutionState), state.id) == ("SUCCESS", True, here.id)
-    assert shape(state) == shape(on_worker)
+    assert timeless(state) == timeless(on_worker)
 
 
 def test_eager_raises_the_same_error(behaviour: Site, request: pytest.FixtureRequest) -> None:
