@@ -58,7 +58,7 @@ HOSTILE = [
     "__import__('os').system('true')",
     "${check.output}.__class__",
     "().__class__.__bases__",
-    "open('/etc/passwd')",
+    "open('secrets.txt')",
     "lambda: 1",
     "${check.output.n} + 1",
     "[x for x in [1]]",

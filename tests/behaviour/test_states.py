@@ -15,6 +15,7 @@ from workflow_state import (
     Skipped,
     StateManager,
     Success,
+    action_task_id,
     calculate_execution_metrics,
     extract_successful_results,
 )
@@ -127,6 +128,15 @@ def without_data(camel: dict[str, Any]) -> dict[str, Any]:
     for found in text["actionStates"].values():
         found["result"].pop("output", None)
     return dict(text)
+
+
+def test_tracebacks_are_kept_out_of_the_state(behaviour: Site, ended: Endings) -> None:
+    """A state has none; that of a failed action is with its Celery result, where the worker put it."""
+    state = ended["mixed"]
+    assert "Traceback" not in state.model_dump_json()
+    kept = AsyncResult(action_task_id(state.id, "failed"), app=behaviour.app).traceback
+    assert kept.startswith("Traceback (most recent call last):")
+    assert "no paper" in kept
 
 
 def test_the_state_is_the_same_from_everywhere(behaviour: Site, ended: Endings) -> None:
