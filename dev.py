@@ -31,6 +31,7 @@ TARGETS = {
     "setup": "make .venv with what the other targets need; they do it themselves, too",
     "demo": "run an example plan on a real worker and watch it; PLAN and ACTIONS for one of yours",
     "test": "run the tests",
+    "browser": "install Debian's chromium and its driver, for the tests of pages; needs apt and root",
     "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
@@ -60,6 +61,8 @@ COMMANDS = {
     "format": ["ruff check --fix .", "ruff format ."],
     "bench": ["python -m benchmarks ARGS"],
 }
+#: What the tests of pages start, and the Debian package that has it.
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 CACHES = (".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
@@ -188,6 +191,26 @@ def clean() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def install_browser() -> None:
+    """Put Debian's chromium and its driver on the system, unless they are there.
+
+    Nothing that anybody is surprised by: it is asked for by name, as tests that need a browser say when they
+    skip, and by CI.
+    """
+    missing = [package for command, package in BROWSER.items() if not shutil.which(command)]
+    if not missing:
+        say(f"there already: {', '.join(BROWSER)}")
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        raise DevError(
+            f"{' and '.join(missing)} cannot be installed here: it needs apt-get and root. "
+            "Install chromium and chromedriver by the system's own means; the tests look for them on PATH"
+        )
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    step("reading the lists of packages", ["apt-get", "update", "-qq"])
+    step(f"installing {', '.join(missing)}", ["apt-get", "install", "-qq", "--no-install-recommends", *missing])
+
+
 def commands(target: str, given: Mapping[str, str]) -> list[list[str]]:
     """The tools that a target runs, one after the other; the words in capitals are filled in."""
     values = {
@@ -205,6 +228,8 @@ def run_target(target: str, given: Mapping[str, str]) -> int:
         show_help()
     elif target == "clean":
         clean()
+    elif target == "browser":
+        install_browser()
     elif target == "lock":
         lock(shlex.split(given.get("ARGS", "")))
     else:

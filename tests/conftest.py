@@ -1,7 +1,7 @@
 """What the tests share: one real server per session, and real workers, each started once.
 
-A fixture that needs a server skips the test where there is none to be found or started; with ``CI=true`` it
-fails instead, so that a pipeline cannot be green without having run it.
+A fixture that needs a server or a browser skips the test where there is none to be found or started; with
+``CI=true`` it fails instead, so that a pipeline cannot be green without having run it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from selenium.webdriver import Chrome
 
+from tests.browser import BrowserNotFoundError, open_browser
 from tests.integration.apps import library_app, own_app
 from tests.support import wait_until
 from tests.workers import RUNNING, Site
@@ -33,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("redis")
         if asked & WORKER_FIXTURES:
             item.add_marker("worker")
+        if "browser" in asked:
+            item.add_marker("browser")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -67,6 +72,19 @@ def database(server: EmbeddedServer) -> Callable[[], str]:
     """Gives the URL of a database that nobody has used, each time it is called."""
     numbers = itertools.count(1)
     return lambda: f"redis://127.0.0.1:{server.port}/{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A real browser without a window, one for the session; each test opens the page that it is about."""
+    with ExitStack() as opened:
+        try:
+            driver = opened.enter_context(open_browser(tmp_path_factory.mktemp("browser")))
+        except BrowserNotFoundError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"CI=true and no browser: {error}")
+            pytest.skip(f"no browser: {error}")
+        yield driver
 
 
 @pytest.fixture(scope="session")

@@ -212,7 +212,7 @@ class TestTargets:
 
     def test_every_target_does_something(self) -> None:
         """A target is run by a function of its own or has commands."""
-        assert set(dev.TARGETS) == set(dev.COMMANDS) | {"help", "lock", "clean"}
+        assert set(dev.TARGETS) == set(dev.COMMANDS) | {"help", "browser", "lock", "clean"}
 
     def test_the_makefile_has_the_same_targets(self) -> None:
         """The Makefile is an alias: it knows no more and no less."""
@@ -237,6 +237,40 @@ class TestTargets:
         done = subprocess.run([sys.executable, str(project / "dev.py"), "check"], capture_output=True, text=True)
         assert done.returncode == 7
         assert done.stdout == "dev: ruff check .\n"
+
+
+class TestBrowser:
+    def run(self, project: Path, *, found: list[str]) -> subprocess.CompletedProcess[str]:
+        """``dev.py browser`` where nothing but these commands is on the path; each does nothing but succeed."""
+        tools = project / "tools"
+        tools.mkdir()
+        for name in found:
+            (tools / name).write_text(f"#!/bin/sh\necho {name} $@ >> {tools}/log\n")
+            (tools / name).chmod(0o755)
+        command = [sys.executable, str(project / "dev.py"), "browser"]
+        return subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tools)}, timeout=30)
+
+    def test_nothing_is_installed_twice(self, project: Path) -> None:
+        """Where browser and driver are, ``browser`` says so and touches nothing."""
+        done = self.run(project, found=["chromium", "chromedriver", "apt-get"])
+        assert (done.returncode, done.stdout) == (0, "dev: there already: chromium, chromedriver\n")
+        assert not (project / "tools" / "log").exists()
+
+    def test_it_says_what_it_would_need(self, project: Path) -> None:
+        """Without apt nothing can be installed: the message names what is missing and the way out."""
+        done = self.run(project, found=["chromium"])
+        assert done.returncode == 1
+        assert "chromium-driver cannot be installed here: it needs apt-get and root" in done.stderr
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="installing a package takes root")
+    def test_only_what_is_missing_is_installed(self, project: Path) -> None:
+        """apt is asked for the package of the missing command, after its lists are read."""
+        done = self.run(project, found=["chromium", "apt-get"])
+        assert done.returncode == 0, done.stderr
+        assert (project / "tools" / "log").read_text().splitlines() == [
+            "apt-get update -qq",
+            "apt-get install -qq --no-install-recommends chromium-driver",
+        ]
 
 
 class TestSignals:
