@@ -287,7 +287,10 @@ class ExecutionMetrics(Model):
 
 
 class ExecutionState(Model):
-    """Everything known of one execution; ``version`` grows with every change of it."""
+    """Everything known of one execution; ``version`` grows with every change of it.
+
+    ``paused``: somebody paused it, so that nothing new starts until it is resumed.
+    """
 
     id: str
     plan_id: str
@@ -298,6 +301,7 @@ class ExecutionState(Model):
     confirmations: tuple[ConfirmationState, ...] = ()
     error: ErrorDetail | None = None
     rerun_of: str | None = None
+    paused: bool = False
     metrics: ExecutionMetrics = ExecutionMetrics()
     version: int = 0
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from celery import Celery, current_app
 from pydantic import JsonValue
 
 from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.event_types import Event
 from workflow_state.models import ActionResult, ActionStatus, ExecutionState
 from workflow_state.program import Program
 from workflow_state.references import MISSING
@@ -19,6 +20,7 @@ from workflow_state.runtime.manual import ManualDriver, result_for, result_of
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
+from workflow_state.store.history import await_end, await_events, read_events
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Record
 from workflow_state.store.state import action_state, read_state
@@ -127,7 +129,7 @@ class StateManager:
         snapshot = self._store.snapshot(execution_id)
         if snapshot.fields["status"] not in ("initializing", "running", "paused_for_confirmation"):
             return []
-        if snapshot.fields.get("halted") or snapshot.fields.get("cancel"):
+        if any(snapshot.fields.get(name) for name in ("halted", "cancel", "paused")):
             return []
         program = Program.from_json(snapshot.program)
         ended = {name: record for name, record in snapshot.actions.items() if record.ended_at is not None}
@@ -154,6 +156,57 @@ class StateManager:
         if cancelled and self._store.fields(execution_id, "driver") == ["manual"]:
             self._manual.follow(execution_id)
         return cancelled
+
+    def pause_execution(self, execution_id: str) -> bool:
+        """Pause: nothing new starts, what runs goes on to its end; no worker and no message is held meanwhile.
+
+        An execution whose last action ends meanwhile ends with it; a confirmation that is not given in time still
+        rejects. Returns False when the execution had ended already; pausing twice is the same as once.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        return control.pause(self._engine, execution_id)
+
+    def resume_execution(self, execution_id: str) -> bool:
+        """Let a paused execution go on where it stood. Returns False when it had ended already.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        return control.resume(self._engine, execution_id)
+
+    def history(self, execution_id: str, *, after: int = 0) -> list[Event]:
+        """What has happened in an execution, in order: its events with a higher ``sequence`` than ``after``.
+
+        Kept as long as the execution's records.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown, or its records have expired.
+        """
+        return list(read_events(self._store, self._program(execution_id), execution_id, after))
+
+    def watch(self, execution_id: str, *, after: int = 0) -> Iterator[Event]:
+        """What has happened and what happens, as it does; the iterator ends after the last event.
+
+        It waits on the server, so nothing is asked again and again. After a lost connection go on with
+        ``after=``, the ``sequence`` of the last event that came.
+
+        Raises:
+            ExecutionNotFoundError: at once, when the execution is unknown.
+        """
+        return await_events(self._store, self._program(execution_id), execution_id, after)
+
+    def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionState:
+        """Wait for the end and give the final state, however it ended; ``timeout``: seconds, None for ever.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+            TimeoutError: it has not ended in time.
+        """
+        if not await_end(self._store, execution_id, timeout):
+            raise TimeoutError(f"Execution {execution_id!r} has not ended within {timeout:g} s; it goes on")
+        return self.get_full_state(execution_id)
 
     def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str = "") -> None:
         """Answer a confirmation: True lets the action run, False cancels the execution.
@@ -206,12 +259,15 @@ class StateManager:
         return found
 
     def _step_of(self, execution_id: str, action_id: str) -> None:
+        steps = self._program(execution_id).steps
+        if action_id not in steps:
+            raise ActionNotFoundError(execution_id, action_id, steps)
+
+    def _program(self, execution_id: str) -> Program:
         text = self._store.program(execution_id)
         if text is None:
             raise ExecutionNotFoundError(execution_id)
-        steps = Program.from_json(text).steps
-        if action_id not in steps:
-            raise ActionNotFoundError(execution_id, action_id, steps)
+        return Program.from_json(text)
 
 
 def create_state_manager(app: Celery | None = None) -> StateManager:

@@ -89,6 +89,7 @@ class Bench:
         for key in self.client.scan_iter():
             kind = self.client.type(key)
             read = {b"hash": self.client.hgetall, b"string": self.client.get, b"set": self.client.smembers}
+            read[b"stream"] = self.client.xrange
             found[key] = read[kind](key) if kind in read else self.client.zrange(key, 0, -1, withscores=True)
         return found
 

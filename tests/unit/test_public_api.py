@@ -26,6 +26,9 @@ NAMES = """
     RetryPolicy UserConfirmation
     ExecutionState ExecutionStatus ExecutionMetrics ActionExecutionState ActionStatus Attempt ErrorCategory
     ErrorDetail Success Failure Skipped
+    Event EventError PlanStarted PlanPaused PlanResumed PlanCancelling PlanCompleted PlanFailed PlanCancelled
+    ActionRequested ActionCompleted ActionFailed ActionRetrying ActionLost ActionSkipped
+    ConfirmationRequested ConfirmationReceived
     validate_execution_plan validate_plan_logic find_plan_problems find_circular_dependencies compile_plan
     parse_reference resolve_reference Reference Outcome
     create_sequential_pipeline create_fan_out_fan_in_pattern create_conditional_branch create_retry_with_fallback

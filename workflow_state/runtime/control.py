@@ -1,4 +1,4 @@
-"""What people do to a running execution: answer a confirmation, cancel."""
+"""What people do to a running execution: answer a confirmation, pause and resume, cancel."""
 
 from __future__ import annotations
 
@@ -21,6 +21,32 @@ def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
         return False
     engine.stop_level(execution_id)
     return True
+
+
+def pause(engine: Engine, execution_id: str) -> bool:
+    """Have nothing new of an execution start; False when it had ended already.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    answer, _ = engine.store.pause(execution_id, True)
+    if answer == "unknown":
+        raise ExecutionNotFoundError(execution_id)
+    return answer != "ended"
+
+
+def resume(engine: Engine, execution_id: str) -> bool:
+    """Let a paused execution go on; False when it had ended already. One that is not paused is not changed.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    answer, _ = engine.store.pause(execution_id, False)
+    if answer == "unknown":
+        raise ExecutionNotFoundError(execution_id)
+    if answer == "ok":
+        engine.take_up(execution_id)
+    return answer != "ended"
 
 
 def confirm(engine: Engine, execution_id: str, action_id: str, confirmed: bool, user_id: str) -> None:

@@ -97,6 +97,8 @@ class Engine:
                 self._end(execution_id, program, head)
                 self.publish_finish(execution_id)
                 return
+            if head.paused:
+                return
             ready, settled, halted = self._decide_level(execution_id, program, level, head)
             waiting = _waiting(program, ready)
             now = [name for name in ready if name not in waiting]
@@ -117,12 +119,33 @@ class Engine:
         """Publish those actions of one part of a level that have not begun; again, if need be."""
         program = self.programs.get(execution_id)
         head = self.store.head(execution_id)
-        if program is None or head is None or not head.active or head.cursor != level:
+        if program is None or head is None or not head.active or head.paused or head.cursor != level:
             return
         size = self.settings.part_size
         ids = program.levels[level][part * size : (part + 1) * size]
         records = self.store.records(execution_id, ids)
         self._publish(execution_id, program, level, part, [i for i in ids if records[i].may_begin])
+
+    def take_up(self, execution_id: str) -> None:
+        """After a pause: publish again what had its turn and did not begin, or waits for its next attempt."""
+        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        if program is None or head is None or not head.active or head.paused:
+            return
+        if head.open == 0 or head.stopping:
+            self.stop_level(execution_id) if head.stopping else self.advance(execution_id, head)
+            return
+        level, size = program.levels[head.cursor], self.settings.part_size
+        parts = [canvas.part_signature(self.app, execution_id, head.cursor, n) for n in range(-(-len(level) // size))]
+        now, signatures = self.store.now(), []
+        for name, record in self.store.records(execution_id, level).items():
+            wait = max(0, (record.due or 0) - now) / 1000
+            # What waits longer is sent by the sweeper.
+            if record.phase == "retry" and wait < self.settings.long_delay:
+                step, attempt = program.steps[name], record.attempt + 1
+                signatures.append(
+                    canvas.action_signature(self.app, program, step, execution_id, attempt).set(countdown=wait)
+                )
+        canvas.publish(self.app, [*parts, *signatures])
 
     def publish_finish(self, execution_id: str) -> None:
         """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""

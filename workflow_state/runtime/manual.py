@@ -104,6 +104,10 @@ class ManualDriver:
                 raise InvalidTransitionError(
                     f"Execution {execution_id!r} is stopping: an action failed or it was cancelled, nothing new starts"
                 )
+            case "paused":
+                raise InvalidTransitionError(
+                    f"Execution {execution_id!r} is paused: nothing new starts before resume_execution()"
+                )
         # A caller that died after its last change comes back and repeats it: what should have followed does now.
         self.follow(execution_id)
         raise _illegal(execution_id, step.id, found, status)

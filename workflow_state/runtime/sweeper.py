@@ -68,12 +68,14 @@ class Sweeper:
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
         """Its lease has ended without a result, its next attempt is due, or its confirmation has timed out."""
         engine = self._engine
-        program = engine.programs.get(execution_id)
+        program, head = engine.programs.get(execution_id), engine.store.head(execution_id)
         record = engine.store.records(execution_id, [action_id])[action_id]
         if program is None or action_id not in program.steps:
             engine.store.forget_deadline(execution_id, action_id)
         elif record.status == "pending" and record.phase == "confirmation":
             control.confirmation_timed_out(engine, execution_id, action_id)
+        elif head is not None and head.paused and not head.stopping:
+            engine.log.debug("left until it is resumed", execution_id=execution_id, action_id=action_id)
         elif record.status == "running" or record.phase == "confirmed":
             attempt = record.attempt + 1 if record.phase else record.attempt
             phase = record.phase or "lease"
@@ -98,6 +100,8 @@ class Sweeper:
         elif rejected := engine.store.rejected(execution_id):
             # Whoever answered so died before the cancel that follows from it.
             control.reject(engine, execution_id, *rejected)
+        elif head.paused:
+            engine.log.debug("left until it is resumed", execution_id=execution_id)
         elif parts := engine.store.parts_left(execution_id):
             for part in parts:
                 engine.publish_part(execution_id, head.cursor, part)

@@ -7,6 +7,7 @@
 ``<p>:{E}:actions``       hash     action id → record, JSON (absent: pending)
 ``<p>:{E}:attempts``      hash     ``<n>:<action id>`` → one failed or lost attempt, JSON
 ``<p>:{E}:confirmations`` hash     action id → request and answer, JSON
+``<p>:{E}:log``           stream   what happened, entries ``1-0``, ``2-0`` ...: type, action, time, data
 ``<p>:{E}:parts``         set      parts of the current level that are not known to be published
 ``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
 ``<p>:executions``        zset     E → time of acceptance, ms
@@ -53,6 +54,9 @@ class Keys:
     def parts(self, execution_id: str) -> str:
         return self._of(execution_id, "parts")
 
+    def log(self, execution_id: str) -> str:
+        return self._of(execution_id, "log")
+
     def confirmations(self, execution_id: str) -> str:
         return self._of(execution_id, "confirmations")
 
@@ -70,7 +74,7 @@ class Keys:
 
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""
-        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts")
+        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log")
         return [self._of(execution_id, name) for name in names]
 
     def _of(self, execution_id: str, name: str) -> str:

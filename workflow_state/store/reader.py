@@ -10,7 +10,7 @@ from typing import Any
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.references import MISSING, Outcome
 from workflow_state.store.keys import Keys
-from workflow_state.store.records import Head, Record, Snapshot
+from workflow_state.store.records import Head, LogEntry, Record, Snapshot
 from workflow_state.store.results import ActionResults
 
 #: How many keys or fields one command names at most: it must not block the server for long.
@@ -31,7 +31,7 @@ class Reader:
 
     def head(self, execution_id: str) -> Head | None:
         """Where an execution stands; None when it is unknown."""
-        fields = ("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded")
+        fields = ("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded", "paused")
         reply = self.results.client.hmget(self.keys.execution(execution_id), *fields)
         return Head.read(reply) if reply[0] else None
 
@@ -50,6 +50,21 @@ class Reader:
         """The compiled program's JSON; None when the execution is unknown."""
         text: bytes | None = self.results.client.get(self.keys.program(execution_id))
         return text
+
+    def log(self, execution_id: str, after: int = 0, limit: int = SLICE) -> list[LogEntry]:
+        """What happened in an execution, in order: entries with a higher number than ``after``."""
+        found = self.results.client.xrange(self.keys.log(execution_id), f"{after + 1}-0", "+", limit)
+        return [LogEntry.read(number, fields) for number, fields in found]
+
+    def log_length(self, execution_id: str) -> int:
+        """The number of the newest entry; 0 when nothing has happened."""
+        return int(self.results.client.xlen(self.keys.log(execution_id)))
+
+    def await_log(self, execution_id: str, after: int, seconds: float) -> list[LogEntry]:
+        """As :meth:`log`; waits up to so many seconds for the first of them, on the server."""
+        key = self.keys.log(execution_id)
+        found = self.results.client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+        return [LogEntry.read(number, fields) for _, entries in found for number, fields in entries]
 
     def parts_left(self, execution_id: str) -> list[int]:
         """Parts of the current level that are not known to be published."""

@@ -31,6 +31,7 @@ class Head:
     cancel: str
     driver: str
     seeded: str
+    paused: str
 
     @property
     def active(self) -> bool:
@@ -120,7 +121,7 @@ class Begun:
             return cls(answer, head=Head.read(reply[1]))
         if answer == "halted":
             return cls(answer, halted=_text(reply[1]))
-        if answer in ("unknown", "ended", "owned", "early"):
+        if answer in ("unknown", "ended", "owned", "early", "paused"):
             return cls(answer)
         raise StoreError(f"begin answered {answer!r}; is a newer version of workflow_state on the same server?")
 
@@ -148,6 +149,23 @@ class Settled:
         if self.between_attempts:
             fields["between"] = True
         return json.dumps(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One thing that happened; ``number`` counts from 1 in each execution, ``at`` is milliseconds."""
+
+    number: int
+    at: int
+    kind: str
+    action_id: str
+    data: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, entry_id: bytes, fields: Mapping[bytes, bytes]) -> LogEntry:
+        number = int(entry_id.partition(b"-")[0])
+        kind, action_id = fields[b"type"].decode(), fields[b"action"].decode()
+        return cls(number, int(fields[b"at"]), kind, action_id, json.loads(fields[b"data"]))
 
 
 @dataclass(frozen=True, slots=True)

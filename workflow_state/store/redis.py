@@ -64,6 +64,7 @@ class Store(Reader):
                 keys.program(execution_id),
                 keys.deadlines,
                 keys.executions,
+                keys.log(execution_id),
             ],
             args,
         )
@@ -146,6 +147,7 @@ class Store(Reader):
             keys.deadlines,
             keys.parts(execution_id),
             keys.confirmations(execution_id),
+            keys.log(execution_id),
         ]
         asked = [item for name, ms in (waiting or {}).items() for item in (name, "" if ms is None else ms)]
         names += [self.results.key(execution_id, s.action_id) for s in settled]
@@ -163,6 +165,7 @@ class Store(Reader):
             keys.actions(execution_id),
             keys.deadlines,
             keys.confirmations(execution_id),
+            keys.log(execution_id),
         ]
         args = [execution_id, action_id, "1" if confirmed else "0", user_id, look_after_ms]
         reply = [part.decode() for part in self._run("confirm", names, args)]
@@ -185,6 +188,7 @@ class Store(Reader):
             keys.execution(execution_id),
             keys.actions(execution_id),
             keys.attempts(execution_id),
+            keys.log(execution_id),
             self.results.key(execution_id, action_id),
         ]
         detail = error.model_dump_json() if error else ""
@@ -194,7 +198,7 @@ class Store(Reader):
 
     def start(self, execution_id: str, look_after_ms: int) -> bool:
         """Start an execution that was stored without; False when it was started before."""
-        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         return bool(self._run("start", names, [execution_id, look_after_ms]))
 
     def halt(self, execution_id: str, action_id: str) -> None:
@@ -203,8 +207,14 @@ class Store(Reader):
 
     def cancel(self, execution_id: str, reason: str, look_after_ms: int) -> tuple[str, Head | None]:
         """Cancel an execution: ``cancelled``, ``ended`` or ``unknown``, and where it stands."""
-        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         reply = self._run("cancel", names, [execution_id, reason, look_after_ms])
+        return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
+
+    def pause(self, execution_id: str, paused: bool) -> tuple[str, Head | None]:
+        """Pause an execution or let it go on: ``ok``, ``repeated``, ``ended`` or ``unknown``, and where it stands."""
+        names = [self.keys.execution(execution_id), self.keys.log(execution_id)]
+        reply = self._run("pause", names, ["1" if paused else ""])
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def published(self, execution_id: str, level: int, part: int, look_after_ms: int) -> int:
@@ -221,6 +231,7 @@ class Store(Reader):
         for start in range(0, len(settled), SLICE):
             part = settled[start : start + SLICE]
             names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
+            names.append(keys.log(execution_id))
             names += [self.results.key(execution_id, s.action_id) for s in part]
             reply = self._run("settle", names, [execution_id, "1" if were_open else "", look_after_ms, *_rows(part)])
             head = Head.read(reply) if reply else None
@@ -241,7 +252,7 @@ class Store(Reader):
 
     def finalize(self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int) -> str | None:
         """End the execution; the status it has now, None when it is unknown."""
-        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
         reply = self._run("finalize", names, args)
         return reply.decode() if reply else None
@@ -282,10 +293,15 @@ class Store(Reader):
 
     def postpone(self, execution_id: str, until_ms_from_now: int) -> None:
         """Have the sweeper look at an execution again, but not sooner than given."""
-        seconds, micros = self.results.client.time()
-        now = self._now() if self._now else seconds * 1000 + micros // 1000
         member = deadline_member(execution_id)
-        self.results.client.zadd(self.keys.deadlines, {member: now + until_ms_from_now}, xx=True)
+        self.results.client.zadd(self.keys.deadlines, {member: self.now() + until_ms_from_now}, xx=True)
+
+    def now(self) -> int:
+        """The server's clock, milliseconds since the epoch."""
+        if self._now is not None:
+            return self._now()
+        seconds, micros = self.results.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
     def close(self, execution_id: str, action_ids: Sequence[str], seconds: int) -> None:
         """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it."""
@@ -308,6 +324,7 @@ class Store(Reader):
             keys.actions(execution_id),
             keys.deadlines,
             keys.attempts(execution_id),
+            keys.log(execution_id),
         ]
 
     def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], tries: int | None = None) -> Any:

@@ -59,6 +59,7 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
         confirmations=tuple(_confirmation(name, entry) for name, entry in snapshot.confirmations.items()),
         error=_error(fields.get("error")),
         rerun_of=fields.get("rerun_of"),
+        paused="paused" in fields and "completed_at" not in fields,
         metrics=ExecutionMetrics(
             total_actions=len(states),
             completed_actions=counts[ActionStatus.COMPLETED],

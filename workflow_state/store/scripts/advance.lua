@@ -1,6 +1,6 @@
 -- Open the next level: move the cursor, end what is skipped, count what must run.
 --
--- KEYS  execution, actions, deadlines, parts, confirmations, then a result key for each action that is ended here
+-- KEYS  execution, actions, deadlines, parts, confirmations, log, then a result key for each action that is ended here
 -- ARGV  clock, execution id, level to open, number of actions to run, number of parts they are
 --       published in, ms until the sweeper looks after the publishing, action that halts the execution
 --       or '', a name unique to this call, number of actions that wait for a confirmation, then of each
@@ -11,10 +11,10 @@
 -- Invariant: a waiting action is open like any other, so the level does not end without its answer; a level is opened once, and only when nothing of the level before is open.
 local now = clock(ARGV[1])
 local level = tonumber(ARGV[3])
-local state = redis.call('HMGET', KEYS[1], 'status', 'cursor', 'open', 'halted', 'opener', 'cancel')
+local state = redis.call('HMGET', KEYS[1], 'status', 'cursor', 'open', 'halted', 'opener', 'cancel', 'paused')
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return 0 end
 if tonumber(state[2]) == level and state[5] == ARGV[8] then return 1 end
-if tonumber(state[2]) ~= level - 1 or tonumber(state[3]) ~= 0 or state[4] or state[6] then return 0 end
+if tonumber(state[2]) ~= level - 1 or tonumber(state[3]) ~= 0 or state[4] or state[6] or state[7] then return 0 end
 local waiting = tonumber(ARGV[9])
 for i = 10, 8 + 2 * waiting, 2 do
   local record = {status = 'pending', phase = 'confirmation', attempt = 0, token = 0, lost = 0}
@@ -24,9 +24,10 @@ for i = 10, 8 + 2 * waiting, 2 do
   end
   redis.call('HSET', KEYS[2], ARGV[i], cjson.encode(record))
   redis.call('HSET', KEYS[5], ARGV[i], cjson.encode({requested_at = now}))
+  note(KEYS[6], now, 'user.confirmation.requested', ARGV[i])
 end
 redis.call('HSET', KEYS[1], 'waiting', waiting)
-settle(KEYS[1], KEYS[2], KEYS[3], ARGV[2], now, ARGV, 10 + 2 * waiting, 6)
+settle(KEYS[1], KEYS[2], KEYS[3], KEYS[6], ARGV[2], now, ARGV, 10 + 2 * waiting, 7)
 redis.call('HSET', KEYS[1], 'cursor', level, 'open', ARGV[4], 'opener', ARGV[8])
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 if ARGV[7] ~= '' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[7]) end

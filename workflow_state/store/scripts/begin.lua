@@ -1,6 +1,6 @@
 -- Take the lease of an action, or say why this message has nothing to do.
 --
--- KEYS  execution, actions, deadlines, attempts, then the result keys of the sources
+-- KEYS  execution, actions, deadlines, attempts, log, then the result keys of the sources
 -- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
 --       delivery), lease ms, level of the action, then the ids of the sources
 -- Returns {'lease', attempt, token, lost, records of the sources, results of the sources}, or
@@ -10,11 +10,12 @@
 --   {'owned'}         another delivery runs it under a live lease
 --   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
 --                     its confirmation or whose level is not open: after a crash the server may have gone back a second in time
+--   {'paused'}        the execution is paused: what resumes it sends the message again
 --   {'halted', by}    the execution halted before the action began, or ('' for by) was cancelled
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
 local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
-local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel')
+local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel', 'paused')
 if not state[1] then return {'unknown'} end
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
 
@@ -23,6 +24,7 @@ local attempt, owner = tonumber(ARGV[4]), ARGV[5]
 if has_ended(record.status) then return {'done', head_of(execution)} end
 
 local repeated = record.status == 'running' and not record.phase and record.owner == owner
+if state[5] and not repeated and not (state[2] or state[4]) then return {'paused'} end
 if record.status == 'pending' then
   if tonumber(ARGV[7]) > tonumber(state[3]) then return {'early'} end
   if state[2] or state[4] then return {'halted', state[2] or ''} end
@@ -37,6 +39,7 @@ elseif not repeated then
   redis.call('HSET', KEYS[4], record.attempt .. ':' .. ARGV[3], cjson.encode({
     number = record.attempt, started_at = record.attempt_at, ended_at = now,
     worker = record.worker, outcome = 'lost'}))
+  note(KEYS[5], now, 'action.lost', ARGV[3], '{"attempt":' .. record.attempt .. '}')
 end
 
 if not repeated then
@@ -51,12 +54,13 @@ if not repeated then
   record.lease = now + tonumber(ARGV[6])
   redis.call('HSET', actions, ARGV[3], cjson.encode(record))
   redis.call('HINCRBY', execution, 'version', 1)
+  note(KEYS[5], now, 'action.execute.requested', ARGV[3], '{"attempt":' .. record.attempt .. '}')
   redis.call('ZADD', KEYS[3], record.lease, ARGV[2] .. '|' .. ARGV[3])
 end
 
 local records, results = {}, {}
 if #ARGV > 7 then
   records = in_slices(ARGV, 8, function(...) return redis.call('HMGET', actions, ...) end)
-  results = in_slices(KEYS, 5, function(...) return redis.call('MGET', ...) end)
+  results = in_slices(KEYS, 6, function(...) return redis.call('MGET', ...) end)
 end
 return {'lease', record.attempt, record.token, record.lost, records, results}

@@ -1,6 +1,6 @@
 -- Answer a confirmation: let the action run, or reject it.
 --
--- KEYS  execution, actions, deadlines, confirmations
+-- KEYS  execution, actions, deadlines, confirmations, log
 -- ARGV  clock, execution id, action id, '1' to confirm or '0' to reject, who answers or '', ms until the
 --       sweeper looks whether the action was published
 -- Returns {'answered'}, {'repeated'} when the same answer was given before, {'contrary'} when the other
@@ -20,6 +20,7 @@ if not answer or record.phase ~= 'confirmation' then return {'not waiting', reco
 answer.responded_at, answer.confirmed = now, confirmed
 if ARGV[5] ~= '' then answer.user_id = ARGV[5] end
 redis.call('HSET', KEYS[4], ARGV[3], cjson.encode(answer))
+note(KEYS[5], now, 'user.confirmation.received', ARGV[3], cjson.encode({confirmed = confirmed, user_id = ARGV[5]}))
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 if confirmed then
   record.phase, record.due = 'confirmed', nil

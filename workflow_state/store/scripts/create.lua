@@ -1,6 +1,6 @@
 -- Accept an execution: once. Repeating it, with whatever plan, changes nothing.
 --
--- KEYS  execution, plan, program, deadlines, executions
+-- KEYS  execution, plan, program, deadlines, executions, log
 -- ARGV  clock, execution id, plan JSON, program JSON, ms until the sweeper looks at it ('' = not
 --       started), then field, value, ... for the execution hash
 -- Returns 1 when it was accepted, 0 when it was there already.
@@ -14,6 +14,7 @@ redis.call('HSET', KEYS[1], 'status', started and 'running' or 'initializing', '
   'failed', 0, 'skipped', 0, 'version', 1, 'created_at', now, unpack(ARGV, 6))
 if started then
   redis.call('HSET', KEYS[1], 'started_at', now)
+  note(KEYS[6], now, 'plan.execution.started')
   redis.call('ZADD', KEYS[4], now + tonumber(ARGV[5]), ARGV[2] .. '|')
 end
 redis.call('ZADD', KEYS[5], now, ARGV[2])

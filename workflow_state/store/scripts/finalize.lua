@@ -1,6 +1,6 @@
 -- End the execution, once: later calls get the status that the first one set.
 --
--- KEYS  execution, deadlines
+-- KEYS  execution, deadlines, log
 -- ARGV  clock, execution id, status, error JSON or '', ms until the sweeper looks whether the result
 --       of the execution was stored
 -- Returns the status that the execution has now, or nothing when there is no such execution.
@@ -12,5 +12,6 @@ local now = clock(ARGV[1])
 redis.call('HSET', KEYS[1], 'status', ARGV[3], 'completed_at', now)
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[4]) end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
+note(KEYS[3], now, 'plan.execution.' .. ARGV[3], '', ARGV[4] ~= '' and '{"error":' .. in_short(ARGV[4]) .. '}' or nil)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2] .. '|')
 return ARGV[3]

@@ -1,6 +1,6 @@
 -- End an attempt: with the action's result, or waiting for its next attempt.
 --
--- KEYS  execution, actions, deadlines, attempts, result
+-- KEYS  execution, actions, deadlines, attempts, log, result
 -- ARGV  clock, execution id, action id, token, outcome ('completed', 'failed' or 'retry'), error JSON
 --       or '', traceback JSON or '', result payload or '', '1' when a failure halts the execution,
 --       ms until the next attempt, ms until the sweeper looks after what follows
@@ -37,16 +37,22 @@ if outcome == 'retry' then
   record.due = now + tonumber(ARGV[10])
   redis.call('HSET', actions, action_id, cjson.encode(record))
   redis.call('ZADD', KEYS[3], record.due + tonumber(ARGV[11]), member)
+  note(KEYS[5], now, 'action.retrying', action_id,
+    '{"attempt":' .. record.attempt .. ',"delay":' .. ARGV[10] .. ',"error":' .. in_short(ARGV[6]) .. '}')
   return {'ok', head_of(execution)}
 end
 
 record.status = outcome
 record.ended_at = now
 redis.call('HSET', actions, action_id, cjson.encode(record))
-redis.call('SET', KEYS[5], ARGV[8])
-redis.call('PUBLISH', KEYS[5], ARGV[8])
+redis.call('SET', KEYS[6], ARGV[8])
+redis.call('PUBLISH', KEYS[6], ARGV[8])
 redis.call('ZREM', KEYS[3], member)
-if outcome == 'failed' then
+if outcome == 'completed' then
+  note(KEYS[5], now, 'action.execute.completed', action_id, '{"attempt":' .. record.attempt .. '}')
+else
+  note(KEYS[5], now, 'action.execute.failed', action_id,
+    '{"attempt":' .. record.attempt .. ',"error":' .. in_short(record.error) .. '}')
   redis.call('HINCRBY', execution, 'failed', 1)
   if ARGV[9] == '1' then redis.call('HSETNX', execution, 'halted', action_id) end
 end

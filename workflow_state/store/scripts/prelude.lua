@@ -16,6 +16,21 @@ local function record_of(key, action_id)
   return {status = 'pending', attempt = 0, token = 0, lost = 0}
 end
 
+-- Add to the log of what happened, in the same step as the change itself: the history, watchers and listeners
+-- read it. Its entries are numbered 1, 2, 3 ... without a gap. data: JSON text.
+local function note(log, now, kind, action_id, data)
+  local number = redis.call('XLEN', log) + 1
+  redis.call('XADD', log, number .. '-0', 'at', now, 'type', kind, 'action', action_id or '', 'data', data or '{}')
+  return number
+end
+
+-- What the log says of an error, given as the JSON text of all that is known of it.
+local function in_short(error)
+  if not error or error == '' then return 'null' end
+  local whole = cjson.decode(error)
+  return cjson.encode({category = whole.category, message = whole.message, retryable = whole.retryable})
+end
+
 -- A command with any number of arguments: Lua cannot unpack more than some thousand at once.
 local function in_slices(list, first, run)
   local found = {}
@@ -27,15 +42,15 @@ end
 
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
-  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded')
-  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or ''}
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded', 'paused')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or '', f[10] or ''}
 end
 
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
 -- say so, those between two attempts; and store their results.
 -- rows: flat list of action id, record JSON, result payload; result keys begin at first_key.
 -- Returns how many were ended.
-local function settle(execution, actions, deadlines, execution_id, now, rows, first_row, first_key)
+local function settle(execution, actions, deadlines, log, execution_id, now, rows, first_row, first_key)
   local settled = 0
   local key = first_key
   for i = first_row, #rows, 3 do
@@ -51,6 +66,14 @@ local function settle(execution, actions, deadlines, execution_id, now, rows, fi
       redis.call('SET', KEYS[key], rows[i + 2])
       redis.call('PUBLISH', KEYS[key], rows[i + 2])
       redis.call('ZREM', deadlines, execution_id .. '|' .. rows[i])
+      if record.status == 'skipped' then
+        note(log, now, 'action.skipped', rows[i], cjson.encode({reason = record.reason or ''}))
+      elseif record.status == 'failed' then
+        note(log, now, 'action.execute.failed', rows[i],
+          '{"attempt":' .. record.attempt .. ',"error":' .. in_short(record.error) .. '}')
+      else
+        note(log, now, 'action.execute.completed', rows[i], '{"attempt":' .. record.attempt .. '}')
+      end
       if record.status ~= 'completed' then redis.call('HINCRBY', execution, record.status, 1) end
       settled = settled + 1
     end

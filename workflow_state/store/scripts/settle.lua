@@ -1,6 +1,6 @@
 -- End actions that will not begin, because the execution halted or was cancelled.
 --
--- KEYS  execution, actions, deadlines, then a result key for each action
+-- KEYS  execution, actions, deadlines, log, then a result key for each action
 -- ARGV  clock, execution id, '1' when they were counted as open, ms until the sweeper looks after what
 --       follows, then action id, record JSON, result payload of each
 -- Returns the head, or nothing when there is no such execution.
@@ -8,7 +8,7 @@
 --   row says that it is meant.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 local now = clock(ARGV[1])
-local settled = settle(KEYS[1], KEYS[2], KEYS[3], ARGV[2], now, ARGV, 5, 4)
+local settled = settle(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2], now, ARGV, 5, 5)
 if settled > 0 then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   if ARGV[3] == '1' and redis.call('HINCRBY', KEYS[1], 'open', -settled) == 0 then

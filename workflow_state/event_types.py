@@ -1,0 +1,185 @@
+"""What happens to executions and their actions, as typed events: the history, watchers and listeners get these.
+
+An event's ``type`` is also its routing key on the exchange. ``sequence`` counts from 1 in each execution, without
+a gap, so that a listener can drop repeats (``id`` is the same in every copy) and see what it has missed.
+Inputs and outputs are in none of them, but for the request of a remote action, which cannot do without.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, TypeAdapter
+
+from workflow_state.models import ErrorCategory, Milliseconds, Model
+
+#: Raised whenever a listener written for an older version could misread an event.
+EVENT_SCHEMA_VERSION = 1
+
+
+class EventError(Model):
+    """What went wrong, in short; the state has all of it."""
+
+    category: ErrorCategory
+    message: str
+    retryable: bool = True
+
+
+class EventBase(Model):
+    """What every event has. ``time``: by the server's clock."""
+
+    id: str
+    sequence: int = Field(ge=1)
+    time: datetime
+    execution_id: str
+    plan_id: str
+    schema_version: int = EVENT_SCHEMA_VERSION
+
+
+class PlanStarted(EventBase):
+    """The execution was started."""
+
+    type: Literal["plan.execution.started"] = "plan.execution.started"
+    plan_name: str = ""
+    total_actions: int = 0
+
+
+class PlanPaused(EventBase):
+    """Somebody paused the execution: nothing new starts."""
+
+    type: Literal["plan.execution.paused"] = "plan.execution.paused"
+
+
+class PlanResumed(EventBase):
+    """Somebody let a paused execution go on."""
+
+    type: Literal["plan.execution.resumed"] = "plan.execution.resumed"
+
+
+class PlanCancelling(EventBase):
+    """The execution was cancelled: nothing new starts, what runs may end."""
+
+    type: Literal["plan.execution.cancelling"] = "plan.execution.cancelling"
+    reason: str = ""
+
+
+class PlanCompleted(EventBase):
+    """The execution has ended ``completed``."""
+
+    type: Literal["plan.execution.completed"] = "plan.execution.completed"
+
+
+class PlanFailed(EventBase):
+    """The execution has ended ``failed``."""
+
+    type: Literal["plan.execution.failed"] = "plan.execution.failed"
+    error: EventError | None = None
+
+
+class PlanCancelled(EventBase):
+    """The execution has ended ``cancelled``."""
+
+    type: Literal["plan.execution.cancelled"] = "plan.execution.cancelled"
+    error: EventError | None = None
+
+
+class ActionEvent(EventBase):
+    """Base of what happens to one action."""
+
+    action_id: str
+
+
+class ActionRequested(ActionEvent):
+    """An attempt of an action has started; for a remote one, its service is asked to carry it out.
+
+    ``inputs`` (references resolved) is given for remote actions alone; ``timeout``: milliseconds from ``time``
+    until the attempt fails without an answer. An answer repeats ``execution_id``, ``action_id`` and ``attempt``.
+    """
+
+    type: Literal["action.execute.requested"] = "action.execute.requested"
+    action_definition_id: str = ""
+    attempt: int = 1
+    remote: bool = False
+    idempotency_key: str = ""
+    inputs: dict[str, JsonValue] | None = None
+    timeout: Milliseconds | None = None
+
+
+class ActionCompleted(ActionEvent):
+    """An action has completed, by its ``attempt``; 0: without one, by its fallback value or a rerun."""
+
+    type: Literal["action.execute.completed"] = "action.execute.completed"
+    attempt: int = 0
+
+
+class ActionFailed(ActionEvent):
+    """An action has failed for good."""
+
+    type: Literal["action.execute.failed"] = "action.execute.failed"
+    attempt: int = 0
+    error: EventError | None = None
+
+
+class ActionRetrying(ActionEvent):
+    """An attempt has failed, and another follows after ``delay`` milliseconds."""
+
+    type: Literal["action.retrying"] = "action.retrying"
+    attempt: int = 1
+    delay: Milliseconds = 0
+    error: EventError | None = None
+
+
+class ActionLost(ActionEvent):
+    """An attempt has ended with its worker; another takes its place."""
+
+    type: Literal["action.lost"] = "action.lost"
+    attempt: int = 1
+
+
+class ActionSkipped(ActionEvent):
+    """An action will not run."""
+
+    type: Literal["action.skipped"] = "action.skipped"
+    reason: str = ""
+
+
+class ConfirmationRequested(ActionEvent):
+    """An action waits for a person. ``timeout``: milliseconds from ``time`` until no answer rejects; none: for ever."""
+
+    type: Literal["user.confirmation.requested"] = "user.confirmation.requested"
+    title: str = ""
+    message: str = ""
+    timeout: Milliseconds | None = None
+
+
+class ConfirmationReceived(ActionEvent):
+    """A confirmation was answered; ``user_id`` "": not said, or nobody did in time."""
+
+    type: Literal["user.confirmation.received"] = "user.confirmation.received"
+    confirmed: bool
+    user_id: str = ""
+
+
+Event = Annotated[
+    PlanStarted
+    | PlanPaused
+    | PlanResumed
+    | PlanCancelling
+    | PlanCompleted
+    | PlanFailed
+    | PlanCancelled
+    | ActionRequested
+    | ActionCompleted
+    | ActionFailed
+    | ActionRetrying
+    | ActionLost
+    | ActionSkipped
+    | ConfirmationRequested
+    | ConfirmationReceived,
+    Field(discriminator="type"),
+]
+#: Reads and writes any event; ``EVENT.json_schema()`` is the JSON Schema of them all.
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+#: After one of these nothing happens to an execution any more.
+LAST = frozenset({"plan.execution.completed", "plan.execution.failed", "plan.execution.cancelled"})

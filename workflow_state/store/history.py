@@ -1,0 +1,94 @@
+"""Entries of an execution's log → typed events: what the log leaves out is in the program."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from workflow_state.errors import ExecutionNotFoundError
+from workflow_state.event_types import EVENT, LAST, Event
+from workflow_state.program import Program
+from workflow_state.store.keys import action_task_id
+from workflow_state.store.reader import SLICE, Reader
+from workflow_state.store.records import LogEntry
+
+#: Seconds that one wait for the next event takes at most: shorter than any time limit of a connection.
+WAIT = 5.0
+
+
+def read_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
+    """What has happened so far, in order, read in slices."""
+    while entries := store.log(execution_id, after):
+        for entry in entries:
+            yield event_of(execution_id, program, entry)
+        after = entries[-1].number
+        if len(entries) < SLICE:
+            return
+
+
+def await_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
+    """What has happened and what happens, until the last event of the execution, or until its records are gone."""
+    while True:
+        entries = store.await_log(execution_id, after, WAIT)
+        for entry in entries:
+            yield event_of(execution_id, program, entry)
+            after = entry.number
+            if entry.kind in LAST:
+                return
+        head = None if entries else store.head(execution_id)
+        if not entries and (head is None or (head.ended and not store.log(execution_id, after, 1))):
+            return
+
+
+def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
+    """Wait until an execution has ended, up to ``timeout`` seconds (None: for ever); whether it has.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    after = store.log_length(execution_id)
+    while True:
+        head = store.head(execution_id)
+        if head is None:
+            raise ExecutionNotFoundError(execution_id)
+        if head.ended:
+            return True
+        left = WAIT if deadline is None else min(WAIT, deadline - time.monotonic())
+        if left <= 0:
+            return False
+        if entries := store.await_log(execution_id, after, left):
+            after = entries[-1].number
+
+
+def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
+    """One entry as an event."""
+    found: dict[str, Any] = {
+        # The time is part of it: after a crash the server may count a lost second's numbers again.
+        "id": f"{execution_id}/{entry.number}/{entry.at}",
+        "sequence": entry.number,
+        "type": entry.kind,
+        "time": datetime.fromtimestamp(entry.at / 1000, UTC),
+        "execution_id": execution_id,
+        "plan_id": program.plan_id,
+        **entry.data,
+    }
+    if entry.action_id:
+        found["action_id"] = entry.action_id
+    return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)})
+
+
+def _from_program(execution_id: str, program: Program, entry: LogEntry) -> Mapping[str, Any]:
+    step = program.steps.get(entry.action_id)
+    match entry.kind:
+        case "plan.execution.started":
+            return {"plan_name": program.title, "total_actions": len(program.steps)}
+        case "action.execute.requested" if step is not None:
+            key = action_task_id(execution_id, step.id)
+            return {"action_definition_id": step.definition, "idempotency_key": key, "timeout": step.timeout}
+        case "user.confirmation.requested" if step is not None and step.confirmation is not None:
+            asked = step.confirmation
+            return {"title": asked.title, "message": asked.message, "timeout": asked.timeout}
+    return {}
