@@ -19,6 +19,7 @@ from workflow_state.program import SCHEMA_VERSION, Program, Step
 from workflow_state.redaction import Redactor
 from workflow_state.runtime import canvas
 from workflow_state.runtime.leases import LeaseKeeper
+from workflow_state.runtime.observers import observers_of
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
 from workflow_state.settings import Settings
@@ -44,6 +45,7 @@ class Engine:
         self.programs = ProgramCache(self.store, self.settings.programs_cached)
         self.redactor = Redactor(self.settings.secret_names)
         self.log = get_logger(self.redactor)
+        self.observers = observers_of(app)
 
     def accept(
         self,
@@ -73,6 +75,7 @@ class Engine:
             "total": len(plan.actions),
             "caller": json.dumps(caller),
             "driver": driver,
+            **self.observers.execution_accepted(execution_id, program),
             **(extra or {}),
         }
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
@@ -174,6 +177,11 @@ class Engine:
         if not head.ended:
             self._end(execution_id, program, head)
         return read_state(self.store, execution_id)
+
+    def tell_ended(self, state: ExecutionState) -> None:
+        """Tell the observers of an execution's end."""
+        if self.observers and (program := self.programs.get(state.id)):
+            self.observers.tell("execution_ended", program, state)
 
     def close(self, execution_id: str) -> None:
         """The execution's result is stored and its caller carried on: give all of its keys their TTL."""

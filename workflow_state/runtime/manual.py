@@ -151,6 +151,7 @@ class ManualDriver:
             return
         error = None if state.status == "completed" else execution_error(state)
         engine.store.put_final(execution_id, engine.store.results.final(execution_id, state.to_json_dict(), error))
+        engine.tell_ended(state)
         engine.close(execution_id)
 
     def _ready(self, execution_id: str, step: Step) -> bool:

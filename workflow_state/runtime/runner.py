@@ -20,10 +20,12 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed, run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
+from workflow_state.runtime.observers import WatchedAttempt
 from workflow_state.runtime.points import reached
 from workflow_state.store.keys import action_task_id
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Begun, Head
+from workflow_state.telemetry import AttemptInfo
 
 #: How often, a second apart, a worker tries to record how an attempt ended while the server is away.
 RESULT_TRIES = 600
@@ -55,6 +57,7 @@ class Delivery:
         self.attempt = attempt
         self.tries = tries
         self.log = engine.log.bind(execution_id=execution_id, action_id=action_id)
+        self.watched: WatchedAttempt | None = None
 
     def handle(self) -> None:
         """Carry the message out.
@@ -78,6 +81,8 @@ class Delivery:
             self._refused(begun)
             raise Ignore(begun.answer)
         self.log = self.log.bind(plan_id=program.plan_id, attempt=begun.attempt)
+        info = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
+        self.watched = self.engine.observers.start(info, self.task.request, lost=begun.attempt > self.attempt)
         with self.engine.leases.hold(self.execution_id, self.action_id, begun.token):
             result = self._attempt(program, step, begun)
         delay = self._record(step, begun, result)
@@ -98,6 +103,8 @@ class Delivery:
             return
         step = program.steps[self.action_id]
         begun = Begun("lease", record.attempt, record.token, record.lost)
+        info = AttemptInfo.of(program, step, self.execution_id, record.attempt)
+        self.watched = self.engine.observers.overran(info, (step.timeout or 0) / 1000 + canvas.HARD_LIMIT_GRACE)
         try:
             delay = self._record(step, begun, _Result(error=describe_error(SoftTimeLimitExceeded(), step.timeout)))
         except (Ignore, ActionFailedError) as ended:
@@ -210,6 +217,8 @@ class Delivery:
         if answer == "stale":
             self.log.warning("result refused: the lease went to another delivery")
             raise Ignore("lease lost")
+        if self.watched is not None:
+            self.watched.ended(outcome, what.get("error"))
         return head
 
     def _follow(self, head: Head | None) -> None:

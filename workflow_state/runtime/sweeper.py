@@ -73,12 +73,14 @@ class Sweeper:
         if program is None or action_id not in program.steps:
             engine.store.forget_deadline(execution_id, action_id)
         elif record.status == "pending" and record.phase == "confirmation":
+            engine.observers.tell("swept", "confirmation_timed_out", 1)
             control.confirmation_timed_out(engine, execution_id, action_id)
         elif head is not None and head.paused and not head.stopping:
             engine.log.debug("left until it is resumed", execution_id=execution_id, action_id=action_id)
         elif record.status == "running" or record.phase == "confirmed":
             attempt = record.attempt + 1 if record.phase else record.attempt
             phase = record.phase or "lease"
+            engine.observers.tell("swept", f"action_resent_{phase}", 1)
             engine.log.info("action sent again", execution_id=execution_id, action_id=action_id, phase=phase)
             step = program.steps[action_id]
             canvas.publish(engine.app, [canvas.action_signature(engine.app, program, step, execution_id, attempt)])
@@ -92,10 +94,13 @@ class Sweeper:
         if head is None:
             engine.store.forget_deadline(execution_id)
         elif head.ended:
+            engine.observers.tell("swept", "end_resent", 1)
             engine.publish_finish(execution_id)
         elif head.stopping and head.open > 0:
+            engine.observers.tell("swept", "level_stopped", 1)
             engine.stop_level(execution_id)
         elif head.open == 0:
+            engine.observers.tell("swept", "level_opened", 1)
             engine.advance(execution_id, head)
         elif rejected := engine.store.rejected(execution_id):
             # Whoever answered so died before the cancel that follows from it.
@@ -103,6 +108,7 @@ class Sweeper:
         elif head.paused:
             engine.log.debug("left until it is resumed", execution_id=execution_id)
         elif parts := engine.store.parts_left(execution_id):
+            engine.observers.tell("swept", "part_published", len(parts))
             for part in parts:
                 engine.publish_part(execution_id, head.cursor, part)
         else:
@@ -131,6 +137,7 @@ class Sweeper:
             lost = list(steps.values())[:RESEND]
             first = canvas.action_signature(engine.app, program, lost[0], execution_id)
             if canvas.is_queue_empty(engine.app, first):
+                engine.observers.tell("swept", "message_resent", len(lost))
                 engine.log.warning("lost messages sent again", execution_id=execution_id, count=len(lost))
                 again = [canvas.action_signature(engine.app, program, step, execution_id) for step in lost]
                 canvas.publish(engine.app, again)

@@ -31,6 +31,7 @@ from workflow_state.models import ExecutionPlan
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
+from workflow_state.runtime.observers import observers_of
 from workflow_state.runtime.privacy import hide_state
 from workflow_state.runtime.runner import Delivery
 from workflow_state.runtime.submission import (
@@ -137,6 +138,8 @@ class PlanTask(EngineTask):
             options.setdefault("shadow", title)
         options.setdefault("argsrepr", f"(<plan {title or '?'!r}>,)")
         options.setdefault("kwargsrepr", "{}")
+        if headers := observers_of(self.app).headers():
+            options["headers"] = {**headers, **(options.get("headers") or {})}
         result = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
 
@@ -181,6 +184,10 @@ class ActionTask(EngineTask):
     """``execute_action``: an attempt that the hard time limit ended is recorded by the main process."""
 
     abstract = True
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """As ``Task.apply_async``; observers are told how long the message waited."""
+        return super().apply_async(args, kwargs, **observers_of(self.app).stamped(options))
 
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Called by Celery; only a passed hard limit is news here, other failures are recorded already."""
@@ -237,12 +244,14 @@ def finish(self: Any, execution_id: str) -> dict[str, Any]:
     Raises:
         PlanExecutionError: the plan failed or was cancelled.
     """
-    state = engine_of(self.app).complete(execution_id, new_owner(self.request.hostname))
+    engine = engine_of(self.app)
+    state = engine.complete(execution_id, new_owner(self.request.hostname))
     if state is None:
         raise Ignore("nothing to finish")
     if self.request.callbacks or self.request.chain:
         # Celery would make a broker that is away the failure of the execution.
         canvas.check_broker(self.app)
+    engine.tell_ended(state)
     if state.status != "completed":
         raise execution_error(state)
     return state.to_json_dict()

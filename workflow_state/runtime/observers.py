@@ -1,0 +1,142 @@
+"""Who watches the engine: metrics and traces plug in here, and the engine knows of them nothing else.
+
+An observer is loaded only when its setting is on. Without any, each of these calls is a loop over nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+from pydantic import ImportString, TypeAdapter
+
+from workflow_state.models import ErrorDetail, ExecutionState
+from workflow_state.program import Program
+from workflow_state.settings import Settings
+from workflow_state.telemetry import AttemptInfo, get_logger
+
+#: Header of an action's message, only sent to observers: when it could be taken, seconds since the epoch.
+SENT_AT: Final = "workflow_state_sent_at"
+
+
+class Observer:
+    """Sees what the engine does; a subclass overrides what it cares for.
+
+    The calls come from whatever process does the work, mostly a child of the worker's pool. They must not
+    block; what they raise is logged, and holds nothing up.
+    """
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers for the message of ``execute_plan``, asked for in the caller."""
+        return {}
+
+    def execution_accepted(self, execution_id: str, program: Program) -> Mapping[str, str]:
+        """An execution is about to be stored, perhaps a second time; fields to store with it."""
+        return {}
+
+    def attempt_started(self, attempt: AttemptInfo, queue: str, waited: float | None) -> None:
+        """User code is about to run, in this thread. ``waited``: seconds in the queue of that name."""
+
+    def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
+        """It is recorded how an attempt ended: ``completed``, ``retried`` or ``failed``, after ``duration`` seconds.
+
+        In the thread that started it, but for one that the hard time limit ended: there it is the main process.
+        """
+
+    def attempt_lost(self, attempt: AttemptInfo) -> None:
+        """This attempt follows one whose worker was lost."""
+
+    def execution_ended(self, program: Program, state: ExecutionState) -> None:
+        """An execution has ended; again only if a worker died over ending it."""
+
+    def swept(self, what: str, count: int) -> None:
+        """The sweeper did something, ``count`` times."""
+
+
+class WatchedAttempt:
+    """One attempt, from its start to its recorded end."""
+
+    def __init__(self, observers: Observers, attempt: AttemptInfo, running: float = 0.0) -> None:
+        self._observers = observers
+        self._attempt = attempt
+        self._started = time.perf_counter() - running
+
+    def ended(self, outcome: str, error: ErrorDetail | None) -> None:
+        """Its end is recorded; ``outcome`` as the store calls it."""
+        how = "retried" if outcome == "retry" else "failed" if error else "completed"
+        self._observers.tell("attempt_ended", self._attempt, how, time.perf_counter() - self._started, error)
+
+
+class Observers:
+    """All observers of an app; empty unless a setting asks for one."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+        self._log = get_logger()
+
+    def __bool__(self) -> bool:
+        return bool(self._observers)
+
+    def tell(self, call: str, *what: Any) -> None:
+        """Make one call to every observer."""
+        self._ask(call, *what)
+
+    def headers(self) -> dict[str, str]:
+        """Headers that the message of a plan needs for them."""
+        return self._ask("headers")
+
+    def execution_accepted(self, execution_id: str, program: Program) -> dict[str, str]:
+        """Fields that an execution needs for them."""
+        return self._ask("execution_accepted", execution_id, program)
+
+    def start(self, attempt: AttemptInfo, request: Any, *, lost: bool) -> WatchedAttempt:
+        """An attempt starts; ``lost``: it takes over from a lost one. ``request``: of its task."""
+        if self:
+            sent_at = getattr(request, SENT_AT, None)
+            waited = None if sent_at is None else max(0.0, time.time() - sent_at)
+            if lost:
+                self.tell("attempt_lost", attempt)
+            queue = (request.delivery_info or {}).get("routing_key") or ""
+            self.tell("attempt_started", attempt, queue, waited)
+        return WatchedAttempt(self, attempt)
+
+    def overran(self, attempt: AttemptInfo, seconds: float) -> WatchedAttempt:
+        """An attempt was ended from outside when it had run so long."""
+        return WatchedAttempt(self, attempt, seconds)
+
+    def stamped(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Options of an action's message, with the time at which it may be taken."""
+        if not self:
+            return options
+        sent_at = time.time() + (options.get("countdown") or 0)
+        return {**options, "headers": {**(options.get("headers") or {}), SENT_AT: sent_at}}
+
+    def _ask(self, call: str, *what: Any) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for observer in self._observers:
+            try:
+                found |= getattr(observer, call)(*what) or {}
+            except Exception:  # noqa: BLE001 - logged with its traceback; who watches must not stop the work
+                self._log.exception("observer failed", observer=type(observer).__name__, call=call)
+        return found
+
+
+#: Setting → the observer that it turns on.
+_KNOWN: Final[Mapping[str, str]] = {}
+
+_LOADED: TypeAdapter[Any] = TypeAdapter(ImportString[Any])
+
+_observers: WeakKeyDictionary[Celery, Observers] = WeakKeyDictionary()
+
+
+def observers_of(app: Celery) -> Observers:
+    """The observers of an app, made once per process."""
+    found = _observers.get(app)
+    if found is None:
+        settings = Settings.of(app)
+        wanted = [path for setting, path in _KNOWN.items() if getattr(settings, setting)]
+        found = _observers[app] = Observers([_LOADED.validate_python(path)(app) for path in wanted])
+    return found
