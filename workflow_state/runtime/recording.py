@@ -1,0 +1,140 @@
+"""How an attempt ended, written down: record, result, and what follows from them, whoever reports it.
+
+A worker reports what its function did, its main process an overrun that killed the function, a remote service
+what it did elsewhere, and the sweeper that no answer came.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from celery.exceptions import Ignore
+from kombu.exceptions import EncodeError
+
+from workflow_state import rules
+from workflow_state.errors import ActionError, ActionFailedError
+from workflow_state.models import ErrorCategory, ErrorDetail
+from workflow_state.program import Step
+from workflow_state.runtime import canvas
+from workflow_state.runtime.attempt import failed
+from workflow_state.runtime.engine import Engine
+from workflow_state.runtime.observers import WatchedAttempt
+from workflow_state.runtime.points import reached
+from workflow_state.store.records import Begun, Head
+
+#: How often, a second apart, a worker tries to record how an attempt ended while the server is away.
+RESULT_TRIES = 600
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """How an attempt ended: with a payload for the result backend, or with an error."""
+
+    payload: bytes | str = ""
+    error: ErrorDetail | None = None
+    traceback: str = ""
+
+
+class Recording:
+    """Records the ends of attempts of one action.
+
+    Args:
+        engine: of the worker's app.
+        execution_id, action_id: which action.
+        tries: how often, a second apart, to write while the server is away.
+    """
+
+    def __init__(self, engine: Engine, execution_id: str, action_id: str, tries: int = RESULT_TRIES) -> None:
+        self.engine = engine
+        self.execution_id = execution_id
+        self.action_id = action_id
+        self.tries = tries
+        self.log = engine.log.bind(execution_id=execution_id, action_id=action_id)
+        self.watched: WatchedAttempt | None = None
+
+    def encode(self, step: Step, output: Any) -> AttemptEnd:
+        """The output as the backend stores it; one that cannot be stored, or is too large, fails the action."""
+        limit = self.engine.settings.max_result_size
+        try:
+            payload = self.engine.store.results.success(self.execution_id, self.action_id, output)
+            if len(payload) <= limit:
+                return AttemptEnd(payload)
+            problem = f"The output is too large: {len(payload)} bytes as JSON, with a limit of {limit}"
+        except EncodeError as error:
+            problem = f"The output cannot be stored: {error}"
+        hint = "store large data elsewhere and return where it is, or raise max_result_size"
+        refused = ActionError(
+            problem, category=ErrorCategory.VALIDATION_FAILED, code="output_refused", retryable=False, suggestion=hint
+        )
+        result = failed(refused, step)
+        return AttemptEnd(error=result.error, traceback=result.traceback)
+
+    def record(self, step: Step, begun: Begun, end: AttemptEnd) -> int | None:
+        """Write how the attempt ended, and do what follows from it.
+
+        Returns milliseconds until the next attempt, if there is to be one.
+
+        Raises:
+            ActionFailedError: the action has failed for good.
+            Ignore: the attempt is not the current one any more; nothing was changed.
+        """
+        error, results = end.error, self.engine.store.results
+        if error is None:
+            self._follow(self._finish(begun, "completed", payload=end.payload))
+            return None
+        what = {"error": error, "traceback": end.traceback}
+        delay = rules.retry_delay(step, begun.attempt, begun.lost, error, random.random())
+        if delay is not None:
+            self._finish(begun, "retry", delay_ms=delay, **what)
+            self.log.info("attempt failed, to be tried again", category=error.category.value, delay_ms=delay)
+            return delay
+        if step.fallback is not None:
+            payload = results.success(self.execution_id, self.action_id, step.fallback[0])
+            self._follow(self._finish(begun, "completed", payload=payload, **what))
+            return None
+        payload = results.failure(self.execution_id, self.action_id, error, end.traceback)
+        self._follow(self._finish(begun, "failed", payload=payload, halts=step.on_failure == "halt", **what))
+        message = f"Action {self.action_id!r} failed: {error.message}"
+        raise ActionFailedError(message, self.action_id, error.model_dump(mode="json"))
+
+    def record_from_outside(self, step: Step, begun: Begun, end: AttemptEnd) -> None:
+        """As :meth:`record`, where no Celery task of the action runs that could retry or fail: nothing is raised
+        but ``Ignore``, and the next attempt's message is sent from here.
+        """
+        try:
+            delay = self.record(step, begun, end)
+        except ActionFailedError as error:
+            self.log.info("action failed", reason=str(error))
+            return
+        # A longer wait is left to the sweeper, as everywhere.
+        if delay is not None and delay < self.engine.settings.long_delay * 1000:
+            app, program = self.engine.app, self.engine.programs.get(self.execution_id)
+            if program is not None:
+                signature = canvas.action_signature(app, program, step, self.execution_id, begun.attempt + 1)
+                canvas.publish(app, [signature.set(countdown=delay / 1000)])
+
+    def _finish(self, begun: Begun, outcome: str, **what: Any) -> Head | None:
+        answer, head = self.engine.store.finish(
+            self.execution_id,
+            self.action_id,
+            begun.token,
+            outcome,
+            look_after_ms=self.engine.settings.lease_ms,
+            tries=self.tries,
+            **what,
+        )
+        if answer == "stale":
+            self.log.warning("result refused: the lease went to another delivery")
+            raise Ignore("lease lost")
+        if self.watched is not None:
+            self.watched.ended(outcome, what.get("error"))
+        return head
+
+    def _follow(self, head: Head | None) -> None:
+        if head is not None and head.open == 0:
+            reached("recorded")
+            self.engine.advance(self.execution_id, head)
+        elif head is not None and head.halted == self.action_id:
+            self.engine.stop_level(self.execution_id)
