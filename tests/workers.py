@@ -40,14 +40,15 @@ class Worker:
         environ: added to this process's environment.
         log: file for its output.
         options: of the ``worker`` command.
+        quiet: it prints no banner.
     """
 
-    def __init__(self, app: str, environ: dict[str, str], log: Path, *options: str) -> None:
+    def __init__(self, app: str, environ: dict[str, str], log: Path, *options: str, quiet: bool = False) -> None:
         self.log = log
         self.killed = False
         self.name = f"w{uuid.uuid4().hex[:8]}"
         self.command = [
-            *(sys.executable, "-m", "celery", "-A", app, "worker"),
+            *(sys.executable, "-m", "celery", *(["--quiet"] if quiet else []), "-A", app, "worker"),
             *("--loglevel", "INFO", "--hostname", self.address, "--without-gossip", "--without-mingle"),
             *options,
         ]
@@ -147,10 +148,10 @@ class Site:
         """More Celery settings for workers that are started from now on (see ``own_app``)."""
         self.environ["SHOP_SETTINGS"] = json.dumps(celery)
 
-    def start_worker(self, *options: str, concurrency: int = 2) -> Worker:
+    def start_worker(self, *options: str, concurrency: int = 2, quiet: bool = False) -> Worker:
         """Start a worker of the app and wait until it is ready."""
         log = self.log_dir / f"{self.app.main}-{len(self.workers)}.log"
-        worker = Worker(self.module, self.environ, log, "--concurrency", str(concurrency), *options)
+        worker = Worker(self.module, self.environ, log, "--concurrency", str(concurrency), *options, quiet=quiet)
         self.workers.append(worker)
         worker.wait_ready()
         return worker

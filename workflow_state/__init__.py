@@ -28,6 +28,7 @@ from workflow_state.errors import (
     BackendNotSupportedError,
     ConditionEvaluationError,
     ConditionParseError,
+    ConfigurationError,
     EmbeddedServerError,
     ExecutionNotFoundError,
     InvalidTransitionError,
@@ -97,10 +98,12 @@ from workflow_state.patterns import (
 )
 from workflow_state.references import Outcome, Reference, parse_reference, resolve_reference
 from workflow_state.runtime import sweeper as _sweeper  # noqa: F401 - installs itself in workers
+from workflow_state.runtime import worker_logs as _worker_logs  # noqa: F401 - likewise
 from workflow_state.runtime.submission import PlanResult
 from workflow_state.runtime.tasks import execute_action, execute_plan
 from workflow_state.state_manager import StateManager, create_state_manager
 from workflow_state.store.keys import action_task_id
+from workflow_state.telemetry import AttemptInfo, configure_logging
 from workflow_state.validation import (
     find_plan_problems,
     validate_execution_plan,
@@ -183,6 +186,9 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "calculate_execution_metrics",
     "extract_successful_results",
     "PerformanceMetrics",
+    # logs
+    "configure_logging",
+    "AttemptInfo",
     # errors
     "WorkflowStateError",
     "ActionError",
@@ -192,6 +198,7 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "BackendNotSupportedError",
     "ConditionEvaluationError",
     "ConditionParseError",
+    "ConfigurationError",
     "EmbeddedServerError",
     "ExecutionNotFoundError",
     "InvalidTransitionError",

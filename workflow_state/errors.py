@@ -19,6 +19,7 @@
     ├── InvalidTransitionError     a state change that the rules do not allow
     ├── NewerSchemaError           compiled by a newer version than this worker runs
     ├── BackendNotSupportedError   the app's result backend is not Redis-compatible
+    ├── ConfigurationError         a setting asks for something that is not there
     └── EmbeddedServerError        no Redis-compatible server was found or it did not start
 """
 
@@ -241,6 +242,10 @@ class NewerSchemaError(WorkflowStateError):
 
 class BackendNotSupportedError(WorkflowStateError):
     """The app's result backend is not Redis or Valkey, which the engine needs."""
+
+
+class ConfigurationError(WorkflowStateError, ValueError):
+    """A setting asks for something that is not there: a function, an optional package."""
 
 
 class EmbeddedServerError(WorkflowStateError):

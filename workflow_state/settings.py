@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, Field
 
 from workflow_state.redaction import SECRET_NAMES
+
+#: How lines are logged: one JSON object each, or text for people.
+LogFormat = Literal["json", "console"]
 
 
 class Settings(BaseModel):
@@ -23,6 +29,10 @@ class Settings(BaseModel):
         max_result_size: bytes of one action's result; a larger one fails its action.
         secret_names: names, in any spelling, of values that errors and logs must not show.
         long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
+        log_format: ``json`` or ``console``: what a worker logs goes through one pipeline, with execution, plan, action
+            and attempt on every line of an action; None leaves Celery's logging as it is.
+        on_error: a function, or its name as ``package.module.function``, that a worker calls with the exception
+            and an ``AttemptInfo`` after every attempt that raised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +49,8 @@ class Settings(BaseModel):
     max_result_size: int = Field(default=16_000_000, ge=1)
     secret_names: tuple[str, ...] = SECRET_NAMES
     long_delay: float = Field(default=60.0, gt=0)
+    log_format: LogFormat | None = None
+    on_error: str | Callable[..., Any] | None = None
 
     @property
     def lease_ms(self) -> int:

@@ -34,8 +34,9 @@ NAMES = """
     create_sequential_pipeline create_fan_out_fan_in_pattern create_conditional_branch create_retry_with_fallback
     create_batch_processing are_dependencies_satisfied calculate_execution_metrics extract_successful_results
     PerformanceMetrics
+    configure_logging AttemptInfo
     WorkflowStateError ActionError ActionFailedError ActionNotFoundError ActionRegistrationError
-    BackendNotSupportedError ConditionEvaluationError ConditionParseError EmbeddedServerError
+    BackendNotSupportedError ConditionEvaluationError ConditionParseError ConfigurationError EmbeddedServerError
     ExecutionNotFoundError InvalidTransitionError NewerSchemaError PlanExecutionError PlanProblem
     PlanValidationError ReferenceNotFoundError ReferenceParseError UnknownActionError
 """.split()  # noqa: SIM905 - a line of text is shorter than a line of quotes

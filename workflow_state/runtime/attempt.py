@@ -18,6 +18,7 @@ from workflow_state.program import Program, Step
 from workflow_state.redaction import DEFAULT, Redactor
 from workflow_state.references import Outcome, resolve_value
 from workflow_state.runtime.failures import describe_error, format_traceback
+from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound, report_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,23 @@ def run_attempt(
         redactor: takes secrets out of the error.
     """
     inputs: dict[str, JsonValue] = {}
-    try:
-        seen = rules.see_through(program, step.sources, outcomes)
-        budget = None if max_input_size is None else Budget(max_input_size)
-        inputs = {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
-        return AttemptResult(actions.get(step.definition).run(inputs, context))
-    except SystemExit as error:
-        # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
-        if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
-            raise
-        return failed(error, step, redactor, _secrets(step, inputs, actions, redactor))
-    except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
-        return failed(error, step, redactor, _secrets(step, inputs, actions, redactor))
+    info = AttemptInfo.of(program, step, context.execution_id, context.attempt)
+    secrets = AttemptSecrets(lambda: _secrets(step, inputs, actions, redactor))
+    with attempt_bound(info, secrets):
+        try:
+            seen = rules.see_through(program, step.sources, outcomes)
+            budget = None if max_input_size is None else Budget(max_input_size)
+            inputs = {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
+            return AttemptResult(actions.get(step.definition).run(inputs, context))
+        except SystemExit as error:
+            # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
+            if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
+                raise
+            report_error(error, info)
+            return failed(error, step, redactor, secrets())
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
+            report_error(error, info)
+            return failed(error, step, redactor, secrets())
 
 
 def failed(
