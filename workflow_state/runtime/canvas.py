@@ -15,6 +15,7 @@ from celery import Celery, group
 from celery.canvas import Signature
 
 from workflow_state.program import Program, Step
+from workflow_state.runtime.messages import send_all
 from workflow_state.runtime.points import reached
 from workflow_state.store.keys import action_task_id
 
@@ -28,11 +29,14 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
     Its task id is fixed, so a repeated message is the same task. The name shown by Flower and the logs
     is ``plan/action``.
     """
+    args = (execution_id, step.id, attempt)
     options: dict[str, Any] = {
         "task_id": action_task_id(execution_id, step.id),
         "root_id": execution_id,
         "parent_id": execution_id,
         "shadow": f"{program.title}/{step.id}",
+        "argsrepr": repr(args),
+        "kwargsrepr": "{}",
     }
     if step.queue is not None:
         options["queue"] = step.queue
@@ -42,7 +46,7 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
         options["soft_time_limit"] = step.timeout / 1000
         options["time_limit"] = step.timeout / 1000 + HARD_LIMIT_GRACE
     task = app.tasks["workflow_state.execute_action"]
-    signature: Signature = task.signature((execution_id, step.id, attempt), options=options)
+    signature: Signature = task.signature(args, options=options)
     return signature
 
 
@@ -64,10 +68,7 @@ def level_group(app: Celery, program: Program, execution_id: str, action_ids: It
 
 def publish(app: Celery, signatures: Iterable[Signature]) -> None:
     """Send signatures in one batch, where the transport can."""
-    with app.producer_or_acquire() as producer, producer.batch():
-        for signature in signatures:
-            signature.apply_async(producer=producer, add_to_parent=False)
-            reached("level half published")
+    send_all(app, signatures, lambda: reached("level half published"))
 
 
 def check_broker(app: Celery) -> None:

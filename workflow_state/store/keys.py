@@ -25,6 +25,7 @@ import re
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,200}")
 _SEPARATOR = "|"
@@ -86,17 +87,22 @@ def is_execution_id(execution_id: object) -> bool:
     return isinstance(execution_id, str) and _EXECUTION_ID.fullmatch(execution_id) is not None
 
 
+@lru_cache(maxsize=4096)
 def action_task_id(execution_id: str, action_id: str) -> str:
     """The Celery task id of an action: ``uuid5(E, action_id)``, so ``AsyncResult`` finds its result.
 
     An execution id that is no UUID (a ``task_id=`` of the caller's own) is hashed into one first; so is a
     UUID in another spelling than the usual one, or two executions would share their results.
     """
-    namespace = uuid.uuid5(uuid.NAMESPACE_OID, execution_id)
+    return str(uuid.uuid5(_namespace(execution_id), action_id))
+
+
+@lru_cache(maxsize=256)
+def _namespace(execution_id: str) -> uuid.UUID:
     with suppress(ValueError):
         if str(found := uuid.UUID(execution_id)) == execution_id:
-            namespace = found
-    return str(uuid.uuid5(namespace, action_id))
+            return found
+    return uuid.uuid5(uuid.NAMESPACE_OID, execution_id)
 
 
 def deadline_member(execution_id: str, action_id: str = "") -> str:
