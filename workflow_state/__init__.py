@@ -96,6 +96,7 @@ from workflow_state.patterns import (
     create_retry_with_fallback,
     create_sequential_pipeline,
 )
+from workflow_state.pictures import plan_to_dot, plan_to_mermaid, plan_to_svg
 from workflow_state.references import Outcome, Reference, parse_reference, resolve_reference
 from workflow_state.runtime import sweeper as _sweeper  # noqa: F401 - installs itself in workers
 from workflow_state.runtime import worker_logs as _worker_logs  # noqa: F401 - likewise
@@ -176,6 +177,10 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "resolve_reference",
     "Reference",
     "Outcome",
+    # pictures
+    "plan_to_svg",
+    "plan_to_mermaid",
+    "plan_to_dot",
     # patterns and metrics
     "create_sequential_pipeline",
     "create_fan_out_fan_in_pattern",

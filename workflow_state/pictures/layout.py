@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from workflow_state.pictures.lanes import Net, Pair, make_net
 from workflow_state.pictures.ordering import order
@@ -32,8 +32,7 @@ class Box:
     height: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bend:
+class Bend(NamedTuple):
     """A part of an edge that crosses one channel, from its left side to its right."""
 
     x1: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
@@ -137,18 +137,17 @@ def path_of(route: Route) -> str:
     return "".join(parts)
 
 
-def _group(routes: Iterable[Route], extra: str, scale: Scale) -> str:
+def _group(routes: Sequence[Route], extra: str, scale: Scale) -> str:
     """One path of all routes, shared parts once, and one of their arrow heads."""
-    parts: dict[str, None] = {}
-    heads: dict[tuple[float, float], None] = {}
-    for route in routes:
-        for bend in route:
-            parts[f"M{_n(bend.x1)} {_n(bend.y1)}{_bend(bend)}"] = None
-        for before, bend in itertools.pairwise(route):
-            parts[f"M{_n(before.x2)} {_n(before.y2)}H{_n(bend.x1)}"] = None
-        heads[route[-1].x2, route[-1].y2] = None
-    if not parts:
+    if not routes:
         return ""
+    bends = dict.fromkeys(bend for route in routes for bend in route)
+    straight = dict.fromkeys(
+        (before.x2, before.y2, after.x1) for route in routes for before, after in itertools.pairwise(route)
+    )
+    heads = dict.fromkeys((route[-1].x2, route[-1].y2) for route in routes)
+    parts = [f"M{_n(bend.x1)} {_n(bend.y1)}{_bend(bend)}" for bend in bends]
+    parts += [f"M{_n(x1)} {_n(y)}H{_n(x2)}" for x1, y, x2 in straight]
     size = 2.2 if scale.name == "compact" else 4
     arrows = "".join(f"M{_n(x)} {_n(y)}l{-2 * size:g} {-size:g}v{2 * size:g}z" for x, y in heads)
     return f'<path class="ws-edge{extra}" d="{"".join(parts)}"/><path class="ws-arrow{extra}" d="{arrows}"/>'
