@@ -57,21 +57,20 @@ class Step(ProgramModel):
 
 
 class Program(ProgramModel):
-    """All steps by action id, and the levels in which they run."""
+    """All steps by action id, and the levels in which they run, or could; ``schedule`` says when they start."""
 
     schema_version: int
     plan_id: str
     title: str
+    schedule: Literal["levels", "dataflow"] = "levels"
     levels: tuple[tuple[str, ...], ...]
     steps: dict[str, Step]
     expected_outcome: ExpectedOutcome | None = None
 
     @cached_property
-    def plain_levels(self) -> tuple[bool, ...]:
-        """For each level: no action of it has a condition or stands in for another."""
-        return tuple(
-            not any(self.steps[i].condition or self.steps[i].stands_in_for for i in level) for level in self.levels
-        )
+    def plain(self) -> frozenset[str]:
+        """The actions that run whenever all before them completed: no condition, and they stand in for nobody."""
+        return frozenset(name for name, step in self.steps.items() if not (step.condition or step.stands_in_for))
 
     def to_json(self) -> str:
         """The stored form; fields at their default are left out."""

@@ -75,18 +75,20 @@ def decide(program: Program, step: Step, outcomes: Mapping[str, Outcome], redact
 
 
 @dataclass(frozen=True, slots=True)
-class LevelDecision:
-    """What becomes of a level: who runs, who ends by decision, and who of these halts the execution ("": none)."""
+class Decisions:
+    """What becomes of actions whose turn comes together: who runs, who ends by decision, and who of these halts
+    the execution ("": none).
+    """
 
     run: Sequence[str]
     ended: Sequence[tuple[str, Decision]] = ()
     halted: str = ""
 
 
-def decide_level(
+def decide_all(
     program: Program, ids: Sequence[str], outcomes: Mapping[str, Outcome], redactor: Redactor = DEFAULT
-) -> LevelDecision:
-    """What becomes of the actions of a level; once one halts the execution, none of them starts."""
+) -> Decisions:
+    """What becomes of actions whose turn comes together; once one halts the execution, none of them starts."""
     run, ended, halted = [], [], ""
     for name in ids:
         decision = decide(program, program.steps[name], outcomes, redactor)
@@ -95,7 +97,7 @@ def decide_level(
         else:
             ended.append((name, decision))
             halted = halted or (name if decision.halts else "")
-    return LevelDecision([] if halted else run, ended, halted)
+    return Decisions([] if halted else run, ended, halted)
 
 
 def looked_at(program: Program, ids: Sequence[str]) -> list[str]:

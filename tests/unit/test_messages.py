@@ -42,7 +42,7 @@ def signatures(app: Celery) -> list[Signature]:
     """Of every kind that the engine sends."""
     program = compile_plan(validate_execution_plan(PLAN))
     return [action_signature(app, program, step, E) for step in program.steps.values()] + [
-        part_signature(app, E, 0, 1).set(task_id="part")
+        part_signature(app, E, (0, 1)).set(task_id="part")
     ]
 
 

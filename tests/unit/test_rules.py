@@ -12,7 +12,7 @@ from workflow_state import ActionError, ActionStatus, ErrorDetail, ExecutionStat
 from workflow_state.models import MAX_MILLISECONDS, ErrorCategory, RetryPolicy
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
-from workflow_state.rules import TRANSITIONS, Decision, decide, decide_level, looked_at, retry_delay
+from workflow_state.rules import TRANSITIONS, Decision, decide, decide_all, looked_at, retry_delay
 from workflow_state.testing import run_plan
 from workflow_state.validation import prepare_plan
 
@@ -146,7 +146,7 @@ def test_a_level_starts_as_a_whole_or_not_at_all(row: Row) -> None:
     program = scene.program.model_copy(
         update={"steps": {**scene.program.steps, "other": Step(id="other", definition="x", level=0)}}
     )
-    decided = decide_level(program, ["x", "other"], scene.outcomes)
+    decided = decide_all(program, ["x", "other"], scene.outcomes)
     halts, runs = row["execution"] == "halts", row["becomes"] == "runs"
     assert decided.halted == ("x" if halts else "")
     assert list(decided.run) == ([] if halts else ["x", "other"] if runs else ["other"])

@@ -8,7 +8,7 @@ every message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from celery import Celery, group
@@ -50,13 +50,16 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
     return signature
 
 
-def part_signature(app: Celery, execution_id: str, level: int, part: int, behind: Signature | None = None) -> Signature:
-    """The message that publishes one part of a level, again if need be; ``behind``: put it where that one goes."""
+def part_signature(app: Celery, execution_id: str, part: Sequence[Any], behind: Signature | None = None) -> Signature:
+    """The message that publishes one part of what is open, again if need be.
+
+    ``part``: as the schedule names it, JSON; ``behind``: put the message where that one goes.
+    """
     options: dict[str, Any] = {"root_id": execution_id}
     if behind is not None:
         options |= {name: behind.options[name] for name in ("queue", "priority") if name in behind.options}
     advance = app.tasks["workflow_state.advance"]
-    signature: Signature = advance.signature((execution_id, level, part), options=options)
+    signature: Signature = advance.signature((execution_id, *part), options=options)
     return signature
 
 

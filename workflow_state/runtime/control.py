@@ -19,7 +19,7 @@ def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
         raise ExecutionNotFoundError(execution_id)
     if answer == "ended":
         return False
-    engine.stop_level(execution_id)
+    engine.stop(execution_id)
     return True
 
 

@@ -70,7 +70,7 @@ class InProcessRun:
         """Run to the end and give the final state; a failed plan raises nothing."""
         started = self._clock()
         for level in self._program.levels:
-            decided = rules.decide_level(self._program, level, self._outcomes(rules.looked_at(self._program, level)))
+            decided = rules.decide_all(self._program, level, self._outcomes(rules.looked_at(self._program, level)))
             for name, decision in decided.ended:
                 self._settle(self._program.steps[name], decision)
             self._halted = self._halted or decided.halted

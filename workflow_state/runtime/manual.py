@@ -120,7 +120,7 @@ class ManualDriver:
             if halting := next((name for name, decision in decided if decision.halts), ""):
                 store.halt(execution_id, halting)
             settled: list[Settled] = [
-                self._engine.settled(execution_id, program.steps[name], decision) for name, decision in decided
+                self._engine.settling.decided(execution_id, program.steps[name], decision) for name, decision in decided
             ]
             store.settle(execution_id, settled, were_open=False, look_after_ms=look_after)
         self._end_when_done(execution_id, program)

@@ -21,7 +21,6 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.observers import WatchedAttempt
-from workflow_state.runtime.points import reached
 from workflow_state.store.records import Begun, Head
 
 #: How often, a second apart, a worker tries to record how an attempt ended while the server is away.
@@ -133,8 +132,5 @@ class Recording:
         return head
 
     def _follow(self, head: Head | None) -> None:
-        if head is not None and head.open == 0:
-            reached("recorded")
-            self.engine.advance(self.execution_id, head)
-        elif head is not None and head.halted == self.action_id:
-            self.engine.stop_level(self.execution_id)
+        if head is not None:
+            self.engine.follow(self.execution_id, self.action_id, head)

@@ -50,7 +50,7 @@ def rerun(
     outputs = engine.store.outputs(execution_id, sorted(kept))
     seeds = [_taken_over(engine, new_id, execution_id, name, snapshot.actions[name], outputs[name]) for name in kept]
     seeds += [_given(engine, new_id, name, output) for name, output in results.items()]
-    seeds += [engine.skip(new_id, name, "skipped by the rerun") for name in skip]
+    seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
     engine.store.settle(new_id, seeds, were_open=False, look_after_ms=engine.settings.lease_ms)
     engine.store.start(new_id, engine.settings.lease_ms)
     engine.app.tasks["workflow_state.advance"].apply_async((new_id,))

@@ -109,7 +109,7 @@ class Delivery:
         self.log.debug("delivery refused", answer=begun.answer)
         head = begun.head
         if begun.answer == "halted":
-            head = self.engine.stop_open(self.execution_id, [self.action_id], begun.halted)
+            head = self.engine.settling.stop_open(self.execution_id, [self.action_id], begun.halted)
         if head is not None and head.open == 0:
             self.engine.advance(self.execution_id, head)
 

@@ -7,13 +7,11 @@ passed deadline is claimed by pushing it back in the same step, so one sweeper a
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 
 from workflow_state.errors import NewerSchemaError
-from workflow_state.program import Step
 from workflow_state.runtime import canvas, control
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.points import reached
@@ -23,8 +21,6 @@ from workflow_state.store.outages import is_outage
 TIDY_INTERVAL = 60.0
 #: Deadlines handled in one look: the worker's main loop must not be held up for long.
 BATCH = 100
-#: Lost messages of one execution sent again in one look.
-RESEND = 1000
 
 
 class Sweeper:
@@ -98,7 +94,7 @@ class Sweeper:
             engine.publish_finish(execution_id)
         elif head.stopping and head.open > 0:
             engine.observers.tell("swept", "level_stopped", 1)
-            engine.stop_level(execution_id)
+            engine.stop(execution_id)
         elif head.open == 0:
             engine.observers.tell("swept", "level_opened", 1)
             engine.advance(execution_id, head)
@@ -107,44 +103,8 @@ class Sweeper:
             control.reject(engine, execution_id, *rejected)
         elif head.paused:
             engine.log.debug("left until it is resumed", execution_id=execution_id)
-        elif parts := engine.store.parts_left(execution_id):
-            engine.observers.tell("swept", "part_published", len(parts))
-            for part in parts:
-                engine.publish_part(execution_id, head.cursor, part)
         else:
-            self._send_lost(execution_id, head.cursor)
-
-    def _send_lost(self, execution_id: str, level: int) -> None:
-        """Send again what was published and never began, where its message must be lost.
-
-        A message may be gone with a broker, or sit with a dead worker until the visibility timeout. But in a
-        queue that holds messages it may just be waiting, and a long queue must not be flooded: there one
-        message for each part of the level is put behind it, and what has not begun when that one's turn has
-        come is sent again. Should it get lost too, another follows, at ever longer intervals.
-        """
-        engine = self._engine
-        program = engine.programs.get(execution_id)
-        if program is None:
-            return
-        ids = program.levels[level]
-        waiting: dict[tuple[str | None, int | None], dict[int, Step]] = defaultdict(dict)
-        for number, (name, record) in enumerate(engine.store.records(execution_id, ids).items()):
-            if record.may_begin:
-                step = program.steps[name]
-                waiting[step.queue, step.priority][number] = step
-        looks = engine.store.count_look(execution_id, level) if waiting else 0
-        for steps in waiting.values():
-            lost = list(steps.values())[:RESEND]
-            first = canvas.action_signature(engine.app, program, lost[0], execution_id)
-            if canvas.is_queue_empty(engine.app, first):
-                engine.observers.tell("swept", "message_resent", len(lost))
-                engine.log.warning("lost messages sent again", execution_id=execution_id, count=len(lost))
-                again = [canvas.action_signature(engine.app, program, step, execution_id) for step in lost]
-                canvas.publish(engine.app, again)
-            elif looks.bit_count() == 1:
-                parts = {number // engine.settings.part_size for number in steps}
-                behind = [canvas.part_signature(engine.app, execution_id, level, n, first) for n in sorted(parts)]
-                canvas.publish(engine.app, behind)
+            engine.look(execution_id, head)
 
 
 class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]

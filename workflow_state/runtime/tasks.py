@@ -3,7 +3,7 @@
 ========================  ==================================================================
 ``execute_plan(plan)``    accept a plan and start it; its task id is the execution id
 ``execute_action``        one attempt of one action
-``advance``               open the next level, or publish a part of a wide one
+``advance``               start what can be started, or publish a part of it
 ``finish``                end the execution, as the very task that ``execute_plan`` was
 ========================  ==================================================================
 """
@@ -208,13 +208,13 @@ def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.advance", ignore_result=True)
-def advance(self: Any, execution_id: str, level: int | None = None, part: int | None = None) -> None:
-    """Open the next level if its time has come; with ``level`` and ``part``, publish that part of it."""
+def advance(self: Any, execution_id: str, *part: Any) -> None:
+    """Start what can be started; with more arguments, publish a part of it, as the schedule names its parts."""
     engine = engine_of(self.app)
-    if level is None or part is None:
-        engine.advance(execution_id)
+    if part:
+        engine.publish_part(execution_id, part)
     else:
-        engine.publish_part(execution_id, level, part)
+        engine.advance(execution_id)
 
 
 class FinishTask(EngineTask):
