@@ -12,18 +12,23 @@ from workflow_state import graph
 from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import scheduling_needs
 from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy, UserConfirmation
-from workflow_state.program import SCHEMA_VERSION, Program, Step
+from workflow_state.program import SCHEMA_OF, Program, Step
 from workflow_state.references import find_references
 
 _NO_HANDLING = ErrorHandling()
 
 
-def compile_plan(plan: ExecutionPlan) -> Program:
+def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = "levels") -> Program:
     """Compile a valid plan (see :func:`workflow_state.validation.prepare_plan`).
+
+    Args:
+        plan: the plan.
+        schedule: of a plan that does not say.
 
     Raises:
         ValueError: the plan has a cycle.
     """
+    schedule = plan.schedule or schedule
     needs = scheduling_needs(plan)
     levels = graph.levels(needs)
     level_of = graph.level_of(levels)
@@ -39,7 +44,7 @@ def compile_plan(plan: ExecutionPlan) -> Program:
         action.id: Step(
             id=action.id,
             definition=action.action_definition_id,
-            level=level_of[action.id],
+            level=level_of[action.id] if schedule == "levels" else None,
             inputs=action.inputs,
             dependencies=action.dependencies,
             needs=tuple(needs[action.id]),
@@ -60,9 +65,10 @@ def compile_plan(plan: ExecutionPlan) -> Program:
         for action in plan.actions
     }
     return Program(
-        schema_version=SCHEMA_VERSION,
+        schema_version=SCHEMA_OF[schedule],
         plan_id=plan.id,
         title=plan.title,
+        schedule=schedule,
         levels=tuple(tuple(level) for level in levels),
         steps=steps,
         expected_outcome=plan.expected_outcome,

@@ -183,7 +183,11 @@ class PlannedAction(Model):
 
 
 class ExecutionPlan(Model):
-    """A DAG of actions. Only ``actions`` is required; the order of the list has no meaning."""
+    """A DAG of actions. Only ``actions`` is required; the order of the list has no meaning.
+
+    ``schedule``: actions start when the level before theirs has ended (``levels``), or when their own dependencies
+    have (``dataflow``); None: as the app's settings say.
+    """
 
     id: str = Field(default="plan", min_length=1, max_length=200)
     name: str = Field(default="", max_length=200)
@@ -191,6 +195,7 @@ class ExecutionPlan(Model):
     intent: Intent | None = None
     actions: tuple[PlannedAction, ...] = Field(min_length=1)
     expected_outcome: ExpectedOutcome | None = None
+    schedule: Literal["levels", "dataflow"] | None = None
     metadata: PlanMetadata = PlanMetadata()
 
     @property

@@ -16,7 +16,9 @@ from workflow_state.errors import NewerSchemaError
 from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserConfirmation
 
 #: Raised whenever a change makes older workers unable to run a stored program.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: What a worker must know at least to run a program of each schedule: one of an older version goes on with the others.
+SCHEMA_OF = {"levels": 1, "dataflow": 2}
 
 
 class ProgramModel(BaseModel):
@@ -32,12 +34,13 @@ class Step(ProgramModel):
     results its inputs and condition read, stand-ins included; ``fallback`` a one-element tuple when a
     fallback value was given. ``timeout``: milliseconds. ``on_failure``: whether its final failure halts
     the execution, ``on_skip``: whether it does to skip it when it is called for as an alternative; the plan's
-    flags are weighed once, when it is compiled.
+    flags are weighed once, when it is compiled. ``level``: the level that it waits for; None where only its own
+    needs are waited for.
     """
 
     id: str
     definition: str
-    level: int
+    level: int | None
     inputs: dict[str, JsonValue] = {}
     dependencies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -71,6 +74,12 @@ class Program(ProgramModel):
     def plain(self) -> frozenset[str]:
         """The actions that run whenever all before them completed: no condition, and they stand in for nobody."""
         return frozenset(name for name, step in self.steps.items() if not (step.condition or step.stands_in_for))
+
+    def waiting_for(self, action_id: str) -> list[tuple[str, int]]:
+        """Whose turn may come when an action ends, each with the number of its needs; nobody's in levels."""
+        if self.schedule == "levels":
+            return []
+        return [(name, len(self.steps[name].needs)) for name in self.steps[action_id].successors]
 
     def to_json(self) -> str:
         """The stored form; fields at their default are left out."""

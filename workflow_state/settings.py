@@ -28,6 +28,8 @@ class Settings(BaseModel):
         max_input_size: characters of JSON that references may bring into one action's inputs.
         max_result_size: bytes of one action's result; a larger one fails its action.
         secret_names: names, in any spelling, of values that errors and logs must not show.
+        schedule: when actions start, for plans that do not say: ``levels``, when the level before theirs has ended,
+            or ``dataflow``, when their own dependencies have.
         long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
         log_format: ``json`` or ``console``: what a worker logs goes through one pipeline, with execution, plan, action
             and attempt on every line of an action; None leaves Celery's logging as it is.
@@ -48,6 +50,7 @@ class Settings(BaseModel):
     max_input_size: int = Field(default=16_000_000, ge=1)
     max_result_size: int = Field(default=16_000_000, ge=1)
     secret_names: tuple[str, ...] = SECRET_NAMES
+    schedule: Literal["levels", "dataflow"] = "levels"
     long_delay: float = Field(default=60.0, gt=0)
     log_format: LogFormat | None = None
     on_error: str | Callable[..., Any] | None = None

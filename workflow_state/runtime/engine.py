@@ -17,6 +17,7 @@ from workflow_state.compiler import compile_plan
 from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionPlan, ExecutionState
 from workflow_state.program import Program
 from workflow_state.redaction import Redactor
+from workflow_state.runtime.dataflow import Dataflow
 from workflow_state.runtime.leases import LeaseKeeper
 from workflow_state.runtime.levels import Levels
 from workflow_state.runtime.observers import observers_of
@@ -50,7 +51,7 @@ class Engine:
         self.observers = observers_of(app)
         self.settling = Settling(self.store, self.settings.lease_ms)
         means = Means(app, self.settings, self.store, self.settling, self.redactor, self.observers, self.log)
-        self._schedules: dict[str, Schedule] = {"levels": Levels(means)}
+        self._schedules: dict[str, Schedule] = {"levels": Levels(means), "dataflow": Dataflow(means)}
 
     def accept(
         self,
@@ -72,7 +73,7 @@ class Engine:
             started: False holds it back until ``store.start``.
             extra: more fields of the execution.
         """
-        program = compile_plan(plan)
+        program = compile_plan(plan, self.settings.schedule)
         fields: dict[str, str | int] = {
             "schema": program.schema_version,
             "plan_id": plan.id,
@@ -102,11 +103,17 @@ class Engine:
 
     def follow(self, execution_id: str, action_id: str, head: Head) -> None:
         """Do what follows from the end of an action, which led to this head."""
-        if head.open == 0:
+        if head.open == 0 or head.turns:
             reached("recorded")
             self.advance(execution_id, head)
         elif head.halted == action_id:
             self.stop(execution_id)
+
+    def catch_up(self, execution_id: str, action_id: str, head: Head) -> None:
+        """Do again what follows from the end of an action: it may be lost."""
+        if (program := self.programs.get(execution_id)) is not None:
+            head = self._schedules[program.schedule].catch_up(execution_id, program, action_id, head)
+            self.advance(execution_id, head)
 
     def publish_part(self, execution_id: str, part: Sequence[Any]) -> None:
         """Publish a part of what is open, as the execution's schedule names it; again, if need be."""

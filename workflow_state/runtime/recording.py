@@ -115,6 +115,7 @@ class Recording:
                 canvas.publish(app, [signature.set(countdown=delay / 1000)])
 
     def _finish(self, begun: Begun, outcome: str, **what: Any) -> Head | None:
+        program = self.engine.programs.get(self.execution_id)
         answer, head = self.engine.store.finish(
             self.execution_id,
             self.action_id,
@@ -122,6 +123,7 @@ class Recording:
             outcome,
             look_after_ms=self.engine.settings.lease_ms,
             tries=self.tries,
+            waiting=program.waiting_for(self.action_id) if program else (),
             **what,
         )
         if answer == "stale":

@@ -107,11 +107,11 @@ class Delivery:
     def _refused(self, begun: Begun) -> None:
         """Nothing to run; but what should have followed an ended action may have been lost with a worker."""
         self.log.debug("delivery refused", answer=begun.answer)
-        head = begun.head
+        engine, head = self.engine, begun.head
         if begun.answer == "halted":
-            head = self.engine.settling.stop_open(self.execution_id, [self.action_id], begun.halted)
-        if head is not None and head.open == 0:
-            self.engine.advance(self.execution_id, head)
+            head = engine.settling.stop_open(self.execution_id, [self.action_id], begun.halted)
+        if head is not None:
+            engine.catch_up(self.execution_id, self.action_id, head)
 
     def _attempt(self, program: Program, step: Step, begun: Begun) -> AttemptEnd:
         """Run the user's code; an exception of any kind becomes an error in the result."""

@@ -68,6 +68,10 @@ class Schedule(ABC):
     def open_ids(self, execution_id: str, program: Program, head: Head) -> Sequence[str]:
         """Actions that may be open and not running; others may be among them."""
 
+    def catch_up(self, execution_id: str, program: Program, action_id: str, head: Head) -> Head:
+        """What should have followed an ended action may be lost: the head with what has to follow."""
+        return head
+
     def stop(self, execution_id: str, program: Program, head: Head) -> Head:
         """After a halt or a cancel: end what is open and has not begun; what runs ends by itself."""
         if head.open == 0:

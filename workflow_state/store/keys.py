@@ -1,6 +1,6 @@
 """Every key name, and what is stored under it. No other module spells a key.
 
-========================  =======  ==========================================================
+========================  =======  ====================================================================================
 ``<p>:{E}:execution``     hash     status, cursor, open, counters, timestamps, halted, caller
 ``<p>:{E}:plan``          string   the plan, JSON
 ``<p>:{E}:program``       string   the compiled program, JSON
@@ -9,10 +9,12 @@
 ``<p>:{E}:confirmations`` hash     action id → request and answer, JSON
 ``<p>:{E}:log``           stream   what happened, entries ``1-0``, ``2-0`` ...: type, action, time, data
 ``<p>:{E}:parts``         set      parts of the current level that are not known to be published
+``<p>:{E}:ready``         zset     action whose turn has come, not begun → when it was sent last, ms (dataflow)
+``<p>:{E}:met``           hash     action id → how many of its needs have ended, if any (dataflow)
 ``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
 ``<p>:executions``        zset     E → time of acceptance, ms
 ``<p>:sweeper``           string   when a sweeper last looked, ms; has a TTL
-========================  =======  ==========================================================
+========================  =======  ====================================================================================
 
 Results of actions are not here: they are in Celery's own result backend, under its own keys. Keys of
 one execution share the hash tag ``{E}``. They have no TTL while the execution runs, and get one when
@@ -55,6 +57,12 @@ class Keys:
     def parts(self, execution_id: str) -> str:
         return self._of(execution_id, "parts")
 
+    def ready(self, execution_id: str) -> str:
+        return self._of(execution_id, "ready")
+
+    def met(self, execution_id: str) -> str:
+        return self._of(execution_id, "met")
+
     def log(self, execution_id: str) -> str:
         return self._of(execution_id, "log")
 
@@ -75,7 +83,7 @@ class Keys:
 
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""
-        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log")
+        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log", "ready", "met")
         return [self._of(execution_id, name) for name in names]
 
     def _of(self, execution_id: str, name: str) -> str:

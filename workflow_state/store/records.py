@@ -19,7 +19,8 @@ class Head:
     """Where an execution stands.
 
     ``open``: actions of the current level that have not ended; ``halted``: the action whose failure ends
-    the execution; ``cancel``: the reason, when it was cancelled.
+    the execution; ``cancel``: the reason, when it was cancelled. ``turns``: where actions start as their own
+    needs end, those whose turn came with the change that led here.
     """
 
     status: str
@@ -32,6 +33,7 @@ class Head:
     driver: str
     seeded: str
     paused: str
+    turns: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -54,10 +56,13 @@ class Head:
         return self.failed == 0 and self.skipped == 0 and not self.seeded
 
     @classmethod
-    def read(cls, reply: Sequence[Any]) -> Head:
-        status, cursor, open_, halted, failed, skipped, *texts = reply
+    def read(cls, reply: Sequence[Any], turns: Sequence[bytes] = ()) -> Head:
+        status, cursor, open_, halted, failed, skipped, *rest = reply
+        cancel, driver, seeded, paused = map(_text, rest)
         counts = int(cursor), int(open_)
-        return cls(_text(status), *counts, _text(halted), int(failed), int(skipped), *map(_text, texts))
+        ended = int(failed), int(skipped)
+        ids = tuple(name.decode() for name in turns)
+        return cls(_text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, ids)
 
 
 @dataclass(frozen=True, slots=True)

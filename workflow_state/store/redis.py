@@ -56,7 +56,7 @@ class Store(Reader):
         args: list[Any] = [execution_id, plan, program, "" if look_after_ms is None else look_after_ms]
         for name, value in fields.items():
             args += [name, value]
-        reply = self._run(
+        reply = self.run(
             "create",
             [
                 keys.execution(execution_id),
@@ -78,12 +78,16 @@ class Store(Reader):
         owner: str,
         lease_ms: int,
         sources: Sequence[str],
-        level: int = -1,
+        level: int | None = -1,
     ) -> Begun:
-        """Take the lease of an action; see ``begin.lua`` for the answers. ``level`` -1: whatever is open."""
-        keys = [*self._action_keys(execution_id), *(self.results.key(execution_id, s) for s in sources)]
-        args = [execution_id, action_id, attempt, owner, lease_ms, level, *sources]
-        return Begun.read(self._run("begin", keys, args))
+        """Take the lease of an action; see ``begin.lua`` for the answers.
+
+        ``level``: -1, whatever is open; None: no level is waited for, the action itself must be ready.
+        """
+        ready = self.keys.ready(execution_id)
+        keys = [*self._action_keys(execution_id), ready, *(self.results.key(execution_id, s) for s in sources)]
+        args = [execution_id, action_id, attempt, owner, lease_ms, "" if level is None else level, *sources]
+        return Begun.read(self.run("begin", keys, args))
 
     def finish(
         self,
@@ -99,14 +103,23 @@ class Store(Reader):
         delay_ms: int = 0,
         look_after_ms: int,
         tries: int | None = None,
+        waiting: Sequence[tuple[str, int]] = (),
     ) -> tuple[str, Head | None]:
         """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale.
 
         ``tries``: how often, a second apart, while the server is away; None: as the backend's policy says.
+        ``waiting``: who waits for the action, each with the number of its needs; of those the head says whose
+        turn has come.
         """
-        reply = self._run(
+        keys = self.keys
+        reply = self.run(
             "finish",
-            [*self._action_keys(execution_id), self.results.key(execution_id, action_id)],
+            [
+                *self._action_keys(execution_id),
+                keys.ready(execution_id),
+                keys.met(execution_id),
+                self.results.key(execution_id, action_id),
+            ],
             [
                 execution_id,
                 action_id,
@@ -118,10 +131,11 @@ class Store(Reader):
                 "1" if halts else "",
                 delay_ms,
                 look_after_ms,
+                *(item for pair in waiting for item in pair),
             ],
             tries,
         )
-        return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
+        return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
 
     def advance(
         self,
@@ -152,8 +166,8 @@ class Store(Reader):
         asked = [item for name, ms in (waiting or {}).items() for item in (name, "" if ms is None else ms)]
         names += [self.results.key(execution_id, s.action_id) for s in settled]
         head = [execution_id, level, ready, parts, look_after_ms, halted, opener, len(waiting or {})]
-        args: list[Any] = [*head, *asked, *_rows(settled)]
-        return bool(self._run("advance", names, args))
+        args: list[Any] = [*head, *asked, *rows_of(settled)]
+        return bool(self.run("advance", names, args))
 
     def confirm(
         self, execution_id: str, action_id: str, confirmed: bool, user_id: str, look_after_ms: int
@@ -168,7 +182,7 @@ class Store(Reader):
             keys.log(execution_id),
         ]
         args = [execution_id, action_id, "1" if confirmed else "0", user_id, look_after_ms]
-        reply = [part.decode() for part in self._run("confirm", names, args)]
+        reply = [part.decode() for part in self.run("confirm", names, args)]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
     def transition(
@@ -193,13 +207,13 @@ class Store(Reader):
         ]
         detail = error.model_dump_json() if error else ""
         args = [execution_id, action_id, status, detail, reason, payload, "1" if halts else ""]
-        reply = [part.decode() for part in self._run("transition", names, args)]
+        reply = [part.decode() for part in self.run("transition", names, args)]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
     def start(self, execution_id: str, look_after_ms: int) -> bool:
         """Start an execution that was stored without; False when it was started before."""
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
-        return bool(self._run("start", names, [execution_id, look_after_ms]))
+        return bool(self.run("start", names, [execution_id, look_after_ms]))
 
     def halt(self, execution_id: str, action_id: str) -> None:
         """Note which action halts the execution; the first one stays."""
@@ -208,20 +222,20 @@ class Store(Reader):
     def cancel(self, execution_id: str, reason: str, look_after_ms: int) -> tuple[str, Head | None]:
         """Cancel an execution: ``cancelled``, ``ended`` or ``unknown``, and where it stands."""
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
-        reply = self._run("cancel", names, [execution_id, reason, look_after_ms])
+        reply = self.run("cancel", names, [execution_id, reason, look_after_ms])
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def pause(self, execution_id: str, paused: bool) -> tuple[str, Head | None]:
         """Pause an execution or let it go on: ``ok``, ``repeated``, ``ended`` or ``unknown``, and where it stands."""
         names = [self.keys.execution(execution_id), self.keys.log(execution_id)]
-        reply = self._run("pause", names, ["1" if paused else ""])
+        reply = self.run("pause", names, ["1" if paused else ""])
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def published(self, execution_id: str, level: int, part: int, look_after_ms: int) -> int:
         """Note that a part of a level is published; how many are left."""
         keys = self.keys
         names = [keys.execution(execution_id), keys.deadlines, keys.parts(execution_id)]
-        return int(self._run("published", names, [execution_id, level, part, look_after_ms]))
+        return int(self.run("published", names, [execution_id, level, part, look_after_ms]))
 
     def settle(
         self, execution_id: str, settled: Sequence[Settled], *, were_open: bool, look_after_ms: int
@@ -233,7 +247,7 @@ class Store(Reader):
             names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
             names.append(keys.log(execution_id))
             names += [self.results.key(execution_id, s.action_id) for s in part]
-            reply = self._run("settle", names, [execution_id, "1" if were_open else "", look_after_ms, *_rows(part)])
+            reply = self.run("settle", names, [execution_id, "1" if were_open else "", look_after_ms, *rows_of(part)])
             head = Head.read(reply) if reply else None
         return head
 
@@ -247,14 +261,14 @@ class Store(Reader):
 
     def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> str:
         """Claim the ending of an execution: ``claimed``, ``held``, ``closed`` or ``unknown``."""
-        reply: bytes = self._run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
+        reply: bytes = self.run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
         return reply.decode()
 
     def finalize(self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int) -> str | None:
         """End the execution; the status it has now, None when it is unknown."""
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
-        reply = self._run("finalize", names, args)
+        reply = self.run("finalize", names, args)
         return reply.decode() if reply else None
 
     def renew(self, execution_id: str, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
@@ -262,12 +276,12 @@ class Store(Reader):
         keys = self.keys
         names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
         flat = [item for lease in leases for item in lease]
-        return [name.decode() for name in self._run("renew", names, [execution_id, lease_ms, *flat])]
+        return [name.decode() for name in self.run("renew", names, [execution_id, lease_ms, *flat])]
 
     def due(self, limit: int, push_back_ms: int) -> list[tuple[str, str]]:
         """Claim passed deadlines: (execution id, action id or "") of each."""
         names = [self.keys.deadlines, self.keys.sweeper]
-        members = self._run("due", names, [limit, push_back_ms, SWEEPER_FORGOTTEN_MS])
+        members = self.run("due", names, [limit, push_back_ms, SWEEPER_FORGOTTEN_MS])
         return [split_member(member.decode()) for member in members]
 
     def forget_expired(self, cursor: int) -> int:
@@ -290,6 +304,10 @@ class Store(Reader):
     def count_look(self, execution_id: str, level: int) -> int:
         """How often it was looked whether messages of a level are lost, this time included."""
         return int(self.results.client.hincrby(self.keys.execution(execution_id), f"looks:{level}", 1))
+
+    def forget_looks(self, execution_id: str, level: int) -> None:
+        """Count these looks from 1 again."""
+        self.results.client.hdel(self.keys.execution(execution_id), f"looks:{level}")
 
     def postpone(self, execution_id: str, until_ms_from_now: int) -> None:
         """Have the sweeper look at an execution again, but not sooner than given."""
@@ -327,8 +345,11 @@ class Store(Reader):
             keys.log(execution_id),
         ]
 
-    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], tries: int | None = None) -> Any:
-        """Run a script; in an outage again and again, as all scripts bear repeating."""
+    def run(self, script: str, keys: Sequence[str], args: Sequence[Any], tries: int | None = None) -> Any:
+        """Run a script; in an outage again and again, as all scripts bear repeating.
+
+        ``tries``: how often, a second apart; None: as the backend's policy says.
+        """
         clock = "" if self._now is None else self._now()
 
         def run() -> Any:
@@ -342,5 +363,6 @@ class Store(Reader):
         return self.results.ensure(run, tries)
 
 
-def _rows(settled: Sequence[Settled]) -> list[bytes | str]:
+def rows_of(settled: Sequence[Settled]) -> list[bytes | str]:
+    """Actions that are ended, as scripts take them: id, record, result payload by turns."""
     return [item for s in settled for item in (s.action_id, s.record(), s.payload)]

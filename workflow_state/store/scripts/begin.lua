@@ -1,15 +1,15 @@
 -- Take the lease of an action, or say why this message has nothing to do.
 --
--- KEYS  execution, actions, deadlines, attempts, log, then the result keys of the sources
+-- KEYS  execution, actions, deadlines, attempts, log, ready, then the result keys of the sources
 -- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
---       delivery), lease ms, level of the action, then the ids of the sources
+--       delivery), lease ms, level of the action ('' = it must be ready), then the ids of the sources
 -- Returns {'lease', attempt, token, lost, records of the sources, results of the sources}, or
 --   {'unknown'}       no such execution
 --   {'ended'}         the execution has ended
 --   {'done', head}    the action has ended; what followed may be lost, so look at the head
 --   {'owned'}         another delivery runs it under a live lease
 --   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
---                     its confirmation or whose level is not open: after a crash the server may have gone back a second in time
+--                     its confirmation or whose level is not open, or its turn not come: after a crash the server may have gone back a second in time
 --   {'paused'}        the execution is paused: what resumes it sends the message again
 --   {'halted', by}    the execution halted before the action began, or ('' for by) was cancelled
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
@@ -26,7 +26,11 @@ if has_ended(record.status) then return {'done', head_of(execution)} end
 local repeated = record.status == 'running' and not record.phase and record.owner == owner
 if state[5] and not repeated and not (state[2] or state[4]) then return {'paused'} end
 if record.status == 'pending' then
-  if tonumber(ARGV[7]) > tonumber(state[3]) then return {'early'} end
+  if ARGV[7] == '' then
+    if not record.phase and not redis.call('ZSCORE', KEYS[6], ARGV[3]) then return {'early'} end
+  elseif tonumber(ARGV[7]) > tonumber(state[3]) then
+    return {'early'}
+  end
   if state[2] or state[4] then return {'halted', state[2] or ''} end
   if record.phase == 'confirmation' then return {'early'} end
 elseif record.phase == 'retry' then
@@ -56,11 +60,12 @@ if not repeated then
   redis.call('HINCRBY', execution, 'version', 1)
   note(KEYS[5], now, 'action.execute.requested', ARGV[3], '{"attempt":' .. record.attempt .. '}')
   redis.call('ZADD', KEYS[3], record.lease, ARGV[2] .. '|' .. ARGV[3])
+  if ARGV[7] == '' then redis.call('ZREM', KEYS[6], ARGV[3]) end
 end
 
 local records, results = {}, {}
 if #ARGV > 7 then
   records = in_slices(ARGV, 8, function(...) return redis.call('HMGET', actions, ...) end)
-  results = in_slices(KEYS, 6, function(...) return redis.call('MGET', ...) end)
+  results = in_slices(KEYS, 7, function(...) return redis.call('MGET', ...) end)
 end
 return {'lease', record.attempt, record.token, record.lost, records, results}

@@ -48,7 +48,7 @@ end
 
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
 -- say so, those between two attempts; and store their results.
--- rows: flat list of action id, record JSON, result payload; result keys begin at first_key.
+-- rows: flat list of action id ('' = none), record JSON, result payload; result keys begin at first_key.
 -- Returns how many were ended.
 local function settle(execution, actions, deadlines, log, execution_id, now, rows, first_row, first_key)
   local settled = 0
@@ -58,7 +58,7 @@ local function settle(execution, actions, deadlines, log, execution_id, now, row
     local ended = cjson.decode(rows[i + 1])
     local between = ended.between
     ended.between = nil
-    if (between and record.phase == 'retry') or (not between and record.status == 'pending') then
+    if rows[i] ~= '' and ((between and record.phase == 'retry') or (not between and record.status == 'pending')) then
       if record.phase == 'confirmation' then redis.call('HINCRBY', execution, 'waiting', -1) end
       for name, value in pairs(ended) do record[name] = value end
       record.phase, record.due, record.ended_at = nil, nil, ended.ended_at or now
@@ -80,4 +80,24 @@ local function settle(execution, actions, deadlines, log, execution_id, now, row
     key = key + 1
   end
   return settled
+end
+
+-- Count the end of an action for those who wait for it, where each starts as its own needs end. Whoever had to wait
+-- for nothing else has its turn: it is open from here on, and ready until it begins. After a halt or a cancel
+-- nobody has.
+-- list, from first to last: by turns action id and number of its needs. fresh: the end is new; else it was counted
+-- before, and those are found that are still ready. Their ids are added to turns.
+local function come_turns(execution, met, ready, now, list, first, last, fresh, turns)
+  if first > last then return end
+  local stops = redis.call('HMGET', execution, 'halted', 'cancel')
+  if stops[1] or stops[2] then return end
+  for i = first, last, 2 do
+    if not fresh then
+      if redis.call('ZSCORE', ready, list[i]) then turns[#turns + 1] = list[i] end
+    elseif redis.call('HINCRBY', met, list[i], 1) == tonumber(list[i + 1]) then
+      redis.call('ZADD', ready, now, list[i])
+      redis.call('HINCRBY', execution, 'open', 1)
+      turns[#turns + 1] = list[i]
+    end
+  end
 end
