@@ -35,6 +35,9 @@ class Settings(BaseModel):
             and attempt on every line of an action; None leaves Celery's logging as it is.
         on_error: a function, or its name as ``package.module.function``, that a worker calls with the exception
             and an ``AttemptInfo`` after every attempt that raised.
+        metrics_address: ``host:port`` at which a worker serves metrics to Prometheus; port 0 takes a free one, which
+            the log tells. None: no metrics. Needs the extra ``[prometheus]``.
+        tracing: a span for each execution and attempt, in callers and workers. Needs the extra ``[otel]``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +57,8 @@ class Settings(BaseModel):
     long_delay: float = Field(default=60.0, gt=0)
     log_format: LogFormat | None = None
     on_error: str | Callable[..., Any] | None = None
+    metrics_address: str | None = Field(default=None, pattern=r"^\S+:\d{1,5}$")
+    tracing: bool = False
 
     @property
     def lease_ms(self) -> int:

@@ -6,13 +6,15 @@ An observer is loaded only when its setting is on. Without any, each of these ca
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib import import_module
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from celery import Celery
-from pydantic import ImportString, TypeAdapter
+from celery import Celery, bootsteps, signals
 
+from workflow_state.errors import ConfigurationError
 from workflow_state.models import ErrorDetail, ExecutionState
 from workflow_state.program import Program
 from workflow_state.settings import Settings
@@ -28,6 +30,15 @@ class Observer:
     The calls come from whatever process does the work, mostly a child of the worker's pool. They must not
     block; what they raise is logged, and holds nothing up.
     """
+
+    def prepare(self) -> None:
+        """A worker is about to start: this is its main process, before it forks."""
+
+    def serve(self) -> None:
+        """The worker's processes run; this is its main process."""
+
+    def close(self) -> None:
+        """The worker's main process ends."""
 
     def headers(self) -> Mapping[str, str]:
         """Headers for the message of ``execute_plan``, asked for in the caller."""
@@ -107,13 +118,6 @@ class Observers:
         """An attempt was ended from outside when it had run so long."""
         return WatchedAttempt(self, attempt, seconds)
 
-    def stamped(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Options of an action's message, with the time at which it may be taken."""
-        if not self:
-            return options
-        sent_at = time.time() + (options.get("countdown") or 0)
-        return {**options, "headers": {**(options.get("headers") or {}), SENT_AT: sent_at}}
-
     def _ask(self, call: str, *what: Any) -> dict[str, str]:
         found: dict[str, str] = {}
         for observer in self._observers:
@@ -124,19 +128,67 @@ class Observers:
         return found
 
 
-#: Setting → the observer that it turns on.
-_KNOWN: Final[Mapping[str, str]] = {}
-
-_LOADED: TypeAdapter[Any] = TypeAdapter(ImportString[Any])
+#: Setting → module, class and extra of the observer that it turns on.
+_KNOWN: Final = {
+    "metrics_address": ("workflow_state.observers.prometheus", "PrometheusObserver", "prometheus"),
+    "tracing": ("workflow_state.observers.opentelemetry", "OpenTelemetryObserver", "otel"),
+}
 
 _observers: WeakKeyDictionary[Celery, Observers] = WeakKeyDictionary()
 
 
 def observers_of(app: Celery) -> Observers:
-    """The observers of an app, made once per process."""
+    """The observers of an app, made once per process.
+
+    Raises:
+        ConfigurationError: one that is asked for needs a package that is not installed.
+    """
     found = _observers.get(app)
     if found is None:
         settings = Settings.of(app)
-        wanted = [path for setting, path in _KNOWN.items() if getattr(settings, setting)]
-        found = _observers[app] = Observers([_LOADED.validate_python(path)(app) for path in wanted])
+        made = [_load(setting, *where)(app) for setting, where in _KNOWN.items() if getattr(settings, setting)]
+        found = _observers[app] = Observers(made)
+        if made:
+            signals.before_task_publish.connect(_stamp, sender="workflow_state.execute_action")
     return found
+
+
+def _stamp(headers: dict[str, Any], **_: Any) -> None:
+    """Note in the message of an action when it could be taken, which is not before its delay is over."""
+    now, eta = time.time(), headers.get("eta")
+    headers[SENT_AT] = max(now, datetime.fromisoformat(eta).timestamp()) if eta else now
+
+
+def _load(setting: str, module: str, name: str, extra: str) -> Callable[[Celery], Observer]:
+    try:
+        found: Callable[[Celery], Observer] = getattr(import_module(module), name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{setting} is set, and needs what is not installed: pip install 'workflow-state[{extra}]' ({error})"
+        ) from error
+    return found
+
+
+class ObserversStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
+    """Tells the observers of the worker that they are in, before and after it starts its pool."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._observers = observers_of(worker.app)
+        self._observers.tell("prepare")
+
+    def start(self, worker: Any) -> None:
+        """The pool runs."""
+        self._observers.tell("serve")
+
+    def stop(self, worker: Any) -> None:
+        """The worker stops."""
+        self._observers.tell("close")
+
+
+@signals.celeryd_init.connect(weak=False)
+def _install_in_worker(instance: Any = None, **_: Any) -> None:
+    """In every worker of an app that imported the tasks."""
+    instance.app.steps["worker"].add(ObserversStep)

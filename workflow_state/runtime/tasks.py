@@ -185,10 +185,6 @@ class ActionTask(EngineTask):
 
     abstract = True
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """As ``Task.apply_async``; observers are told how long the message waited."""
-        return super().apply_async(args, kwargs, **observers_of(self.app).stamped(options))
-
     def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Called by Celery; only a passed hard limit is news here, other failures are recorded already."""
         if isinstance(exc, TimeLimitExceeded):

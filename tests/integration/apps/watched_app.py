@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from celery import Celery, shared_task
+from celery import Celery, shared_task, signals
 from celery.utils.log import get_task_logger
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from tests.integration.actions import effects
 from tests.integration.apps.own_app import make_app as make_own
@@ -17,6 +22,9 @@ from workflow_state import ActionContext, ActionError, AttemptInfo, action
 
 ERRORS = "test-effects:tracked-errors"
 """Where :func:`track` notes what it was told of."""
+
+SPANS = "test-effects:spans"
+"""Where :class:`RedisExporter` puts spans."""
 
 plain = logging.getLogger("shop.plain")
 celery_logger = get_task_logger("shop.tasks")
@@ -58,6 +66,33 @@ def other() -> str:
     """A task that is no action."""
     plain.info("in another task")
     return "done"
+
+
+@action("watched.span")
+def make_span(ctx: ActionContext, name: str, times: int = 0) -> str:
+    """Makes a span of its own; raises in its first ``times`` attempts. Gives the id of its process."""
+    with trace.get_tracer("shop").start_as_current_span(name):
+        if ctx.attempt <= times:
+            raise ConnectionError("gone")
+    return str(os.getpid())
+
+
+class RedisExporter(SpanExporter):
+    """Hands the spans of every process of a worker over to the test."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Append each as JSON to a list."""
+        effects().rpush(SPANS, *[span.to_json(indent=None) for span in spans])
+        effects().expire(SPANS, 900)
+        return SpanExportResult.SUCCESS
+
+
+@signals.celeryd_init.connect(weak=False)
+def trace_in_worker(**_: Any) -> None:
+    """Set the tracer provider, as an app that uses OpenTelemetry does; its processors work in every process."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(RedisExporter()))
+    trace.set_tracer_provider(provider)
 
 
 def track(error: BaseException, attempt: AttemptInfo) -> None:

@@ -1,0 +1,176 @@
+"""Spans of real workers: one trace from the caller through an execution to its attempts and what they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from tests.integration.apps import watched_app
+from tests.integration.apps.own_app import SETTINGS
+from tests.integration.outcomes import ONCE, TIMEOUT
+from tests.support import wait_until
+from tests.workers import Site, action, plan
+from workflow_state import ExecutionState, PlanExecutionError, StateManager, Success, execute_plan
+
+BY_HAND = """
+import json
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.integration.apps.watched_app import app
+from workflow_state import AttemptInfo, ErrorCategory, ErrorDetail, StateManager
+from workflow_state.runtime.observers import observers_of
+
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+manager = StateManager(app)
+plan = {"id": "p", "name": "By hand", "actions": [{"id": "a", "action_definition_id": "x"}]}
+with trace.get_tracer("shop").start_as_current_span("request"):
+    state = manager.initialize_state(plan, start=False)
+manager.update_action_status(state.id, "a", "running")
+attempt = AttemptInfo(state.id, "p", "By hand", "a", "x", 1)
+error = ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message="overran")
+observers_of(app).overran(attempt, 5.0).ended("failed", error)
+manager.record_action_result(state.id, "a", {"ok": True})
+print(json.dumps([json.loads(span.to_json()) for span in exporter.get_finished_spans()]))
+"""
+CALLER = SpanContext(0xABC, 0x123, False, TraceFlags(TraceFlags.SAMPLED))
+WANTED = plan(
+    action("one", "watched.span", inputs={"name": "inside one"}, queue="side"),
+    action("two", "watched.span", inputs={"name": "inside two", "times": 1}, retry={"min_timeout_in_ms": 10}),
+    action("skipped", "test.echo", condition={"if": "false"}),
+    action("end", "test.fail", "one", "two", inputs={"message": "no more"}, retry=ONCE),
+    name="Traced",
+)
+
+
+@pytest.fixture(scope="module")
+def traced(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An app with two workers, each with a queue of its own."""
+    found = Site(watched_app.make_app(), watched_app.__name__, database(), tmp_path_factory.mktemp("traces"))
+    settings = {**SETTINGS, "tracing": True}
+    found.app.conf.workflow_state = settings
+    found.settings(workflow_state=settings)
+    try:
+        found.start_worker(concurrency=1)
+        found.start_worker("--queues", "side", concurrency=1)
+        with found.current():
+            yield found
+    finally:
+        found.close()
+
+
+def run(site: Site) -> ExecutionState:
+    """Run the plan, which fails, to its end."""
+    result = execute_plan.delay(WANTED)
+    with pytest.raises(PlanExecutionError):
+        result.get(timeout=TIMEOUT)
+    return StateManager().get_full_state(result.id)
+
+
+def spans_of(site: Site, trace_id: int | None, count: int) -> list[dict[str, Any]]:
+    """The spans of a trace, when there are as many; None: of the trace that is not the caller's."""
+
+    def found() -> list[dict[str, Any]]:
+        every = [json.loads(text) for text in site.notes("spans")]
+        here = [int(span["context"]["trace_id"], 16) for span in every]
+        return [span for span, at in zip(every, here, strict=True) if (at == CALLER.trace_id) == (trace_id is not None)]
+
+    wait_until(lambda: len(found()) >= count, TIMEOUT, f"{count} spans")
+    spans = found()
+    assert len(spans) == count
+    return spans
+
+
+def parent(span: dict[str, Any]) -> int | None:
+    """Id of a span's parent."""
+    return None if span["parent_id"] is None else int(span["parent_id"], 16)
+
+
+def own(span: dict[str, Any]) -> int:
+    """Id of a span."""
+    return int(span["context"]["span_id"], 16)
+
+
+def test_a_trace_goes_from_the_caller_through_the_workers(traced: Site) -> None:
+    """The execution is a span below the caller's, each attempt one below it, and what user code does one below that;
+    times and errors are those of the state. A skipped action has no span.
+    """
+    with trace.use_span(NonRecordingSpan(CALLER)):
+        state = run(traced)
+    spans = spans_of(traced, CALLER.trace_id, 8)
+    (whole,) = [span for span in spans if span["name"] == "Traced"]
+    assert parent(whole) == CALLER.span_id
+    assert whole["attributes"]["workflow_state.execution_id"] == state.id
+    assert whole["attributes"]["workflow_state.status"] == "failed"
+    assert whole["status"] == {"status_code": "ERROR", "description": "Action 'end' failed: no more"}
+    assert datetime.fromisoformat(whole["start_time"]) == state.started_at
+    assert datetime.fromisoformat(whole["end_time"]) == state.completed_at
+    attempts = {
+        (span["attributes"]["workflow_state.action_id"], span["attributes"]["workflow_state.attempt"]): span
+        for span in spans
+        if span["kind"] == "SpanKind.CONSUMER"
+    }
+    assert {name: span["attributes"]["workflow_state.outcome"] for name, span in attempts.items()} == {
+        ("one", 1): "completed",
+        ("two", 1): "retried",
+        ("two", 2): "completed",
+        ("end", 1): "failed",
+    }
+    assert {parent(span) for span in attempts.values()} == {own(whole)}
+    assert {span["name"] for span in attempts.values()} == {"Traced/one", "Traced/two", "Traced/end"}
+    assert attempts["end", 1]["status"] == {"status_code": "ERROR", "description": "no more"}
+    assert attempts["two", 1]["attributes"]["error.type"] == "network_connection_refused"
+    assert all(0 <= span["attributes"]["workflow_state.queue_wait"] < TIMEOUT for span in attempts.values())
+    inside = sorted((span["name"], parent(span)) for span in spans if span["name"].startswith("inside"))
+    assert inside == sorted(
+        [
+            ("inside one", own(attempts["one", 1])),
+            ("inside two", own(attempts["two", 1])),
+            ("inside two", own(attempts["two", 2])),
+        ]
+    )
+
+
+def test_without_a_caller_the_execution_begins_a_trace(traced: Site) -> None:
+    """Started where no span is current, its own is the root; it is the parent of attempts in several workers."""
+    state = run(traced)
+    outputs = [state.action_states[name].result for name in ("one", "two")]
+    assert len({found.output for found in outputs if isinstance(found, Success)}) == 2
+    spans = spans_of(traced, None, 8)
+    (whole,) = [span for span in spans if span["name"] == "Traced"]
+    assert parent(whole) is None
+    assert {span["context"]["trace_id"] for span in spans} == {whole["context"]["trace_id"]}
+    assert whole["attributes"]["workflow_state.execution_id"] == state.id
+    attempts = [span for span in spans if span["kind"] == "SpanKind.CONSUMER"]
+    assert [parent(span) for span in attempts] == [own(whole)] * 4
+
+
+def test_an_execution_that_its_caller_drives(traced: Site) -> None:
+    """``initialize_state`` continues the trace of its caller too; an attempt that the hard time limit ended, and its
+    span with its process, has one that is as long as it ran.
+    """
+    request, attempt, whole = json.loads(traced.run_python(BY_HAND))
+    assert [span["name"] for span in (request, attempt, whole)] == ["request", "By hand/a", "By hand"]
+    assert (parent(request), parent(whole), parent(attempt)) == (None, own(request), own(whole))
+    assert len({span["context"]["trace_id"] for span in (request, attempt, whole)}) == 1
+    ran = datetime.fromisoformat(attempt["end_time"]) - datetime.fromisoformat(attempt["start_time"])
+    assert ran.total_seconds() == pytest.approx(5, abs=0.5)
+    assert attempt["attributes"]["error.type"] == "network_timeout"
+    assert whole["attributes"]["workflow_state.status"] == "completed"
+
+
+def test_where_no_tracer_is_set_nothing_is_traced(traced: Site) -> None:
+    """An execution that was accepted in a process without tracer provider runs all the same, and has no span."""
+    before = len(traced.notes("spans"))
+    state = StateManager().initialize_state(plan(action("a", "test.echo"), name="Untraced"))
+    assert execute_plan.AsyncResult(state.id).get(timeout=TIMEOUT).status == "completed"
+    assert len(traced.notes("spans")) == before

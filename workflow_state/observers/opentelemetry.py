@@ -1,0 +1,206 @@
+"""Traces for OpenTelemetry, with the extra ``[otel]``: a span for each execution, and one in it for each attempt.
+
+``tracing`` in ``app.conf.workflow_state`` turns them on, in callers and workers. The execution's span is a child of
+the one that is current where the plan is started. Its ids are chosen when the execution is accepted and stored with
+it, so every worker, at any later time, can hang attempts below it; the span itself is made when the execution has
+ended, by whichever process ends it. Where spans go is up to the tracer provider that the process has set.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from celery import Celery, current_task
+from opentelemetry import context as otel_context
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Tracer
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from workflow_state.models import ErrorDetail, ExecutionState
+from workflow_state.program import Program
+from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.observers import Observer
+from workflow_state.telemetry import AttemptInfo
+
+#: Field of an execution: ``{"span": ..., "parent": ...}``, each as W3C headers.
+FIELD: Final = "trace"
+#: Executions whose place in their trace a process remembers.
+REMEMBERED: Final = 1000
+
+_W3C: Final = TraceContextTextMapPropagator()
+
+
+class OpenTelemetryObserver(Observer):
+    """Makes the spans. Without a tracer provider of the SDK in a process, that process makes none."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._running = _Running()
+        self._places = lru_cache(REMEMBERED)(self._read_place)
+
+    def headers(self) -> Mapping[str, str]:
+        headers: dict[str, str] = {}
+        if trace.get_current_span().get_span_context().is_valid:
+            propagate.inject(headers)
+        return headers
+
+    def execution_accepted(self, execution_id: str, program: Program) -> Mapping[str, str]:
+        tracer = _tracer()
+        if tracer is None:
+            return {}
+        parent = _current_or_sent()
+        above = trace.get_current_span(parent).get_span_context()
+        trace_id = above.trace_id if above.is_valid else tracer.id_generator.generate_trace_id()
+        decision = tracer.sampler.should_sample(parent, trace_id, program.title).decision
+        sampled = decision is Decision.RECORD_AND_SAMPLE
+        flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+        span = SpanContext(trace_id, tracer.id_generator.generate_span_id(), True, flags, above.trace_state)
+        return {FIELD: json.dumps({"span": _written(_below(span)), "parent": _written(parent)})}
+
+    def attempt_started(self, attempt: AttemptInfo, queue: str, waited: float | None) -> None:
+        tracer, place = _tracer(), self._places(attempt.execution_id)
+        if tracer is None or place is None:
+            return
+        span = self._attempt_span(tracer, place[0], attempt, time.time_ns())
+        span.set_attribute("messaging.destination.name", queue)
+        if waited is not None:
+            span.set_attribute("workflow_state.queue_wait", waited)
+        self._running.begin(attempt, span)
+
+    def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
+        span = self._running.end(attempt)
+        if span is None:
+            # Its process was ended by the hard time limit, and its span with it.
+            tracer, place = _tracer(), self._places(attempt.execution_id)
+            if tracer is None or place is None:
+                return
+            span = self._attempt_span(tracer, place[0], attempt, time.time_ns() - int(duration * 1e9))
+        span.set_attribute("workflow_state.outcome", outcome)
+        _note_error(span, error)
+        span.end()
+
+    def execution_ended(self, program: Program, state: ExecutionState) -> None:
+        tracer, place = _tracer(), self._places(state.id)
+        if tracer is None or place is None or state.started_at is None or state.completed_at is None:
+            return
+        at, parent = place
+        # The span whose ids were given out when the execution was accepted.
+        tracer = copy.copy(tracer)
+        tracer.id_generator = _Chosen(trace.get_current_span(at).get_span_context())
+        attributes: dict[str, str | int] = {
+            "workflow_state.execution_id": state.id,
+            "workflow_state.plan_id": state.plan_id,
+            "workflow_state.plan": program.title,
+            "workflow_state.status": state.status.value,
+            "workflow_state.actions": state.metrics.total_actions,
+            "workflow_state.actions_failed": state.metrics.failed_actions,
+            "workflow_state.actions_skipped": state.metrics.skipped_actions,
+        }
+        started = _nanoseconds(state.started_at)
+        span = tracer.start_span(program.title, parent, SpanKind.INTERNAL, attributes, start_time=started)
+        _note_error(span, state.error)
+        span.end(_nanoseconds(state.completed_at))
+
+    def _attempt_span(self, tracer: Tracer, at: Context, attempt: AttemptInfo, started: int) -> Span:
+        attributes: dict[str, str | int] = {
+            "workflow_state.execution_id": attempt.execution_id,
+            "workflow_state.plan_id": attempt.plan_id,
+            "workflow_state.plan": attempt.plan_name,
+            "workflow_state.action_id": attempt.action_id,
+            "workflow_state.action": attempt.definition,
+            "workflow_state.attempt": attempt.attempt,
+        }
+        name = f"{attempt.plan_name}/{attempt.action_id}"
+        return tracer.start_span(name, at, SpanKind.CONSUMER, attributes, start_time=started)
+
+    def _read_place(self, execution_id: str) -> tuple[Context, Context] | None:
+        """Where an execution is in its trace: below its own span, and below its caller's."""
+        (text,) = engine_of(self._app).store.fields(execution_id, FIELD)
+        if not text:
+            return None
+        found = json.loads(text)
+        return _W3C.extract(found["span"], Context()), _W3C.extract(found["parent"], Context())
+
+
+class _Running(threading.local):
+    """The span of the attempt that this thread runs; it is the current one for the user's code."""
+
+    held: tuple[AttemptInfo, Span, Any] | None = None
+
+    def begin(self, attempt: AttemptInfo, span: Span) -> None:
+        self._drop()
+        self.held = attempt, span, otel_context.attach(trace.set_span_in_context(span))
+
+    def end(self, attempt: AttemptInfo) -> Span | None:
+        if self.held is None or self.held[0] != attempt:
+            return None
+        span = self.held[1]
+        self._drop()
+        return span
+
+    def _drop(self) -> None:
+        # One is left over when a result was refused, or could not be recorded: its span is never seen.
+        if self.held is not None:
+            otel_context.detach(self.held[2])
+        self.held = None
+
+
+class _Chosen(IdGenerator):
+    """Gives one span the ids that were chosen for it before."""
+
+    def __init__(self, chosen: SpanContext) -> None:
+        self._chosen = chosen
+
+    def generate_span_id(self) -> int:
+        return self._chosen.span_id
+
+    def generate_trace_id(self) -> int:
+        return self._chosen.trace_id
+
+
+def _tracer() -> Tracer | None:
+    found = trace.get_tracer_provider().get_tracer("workflow_state")
+    return found if isinstance(found, Tracer) else None
+
+
+def _current_or_sent() -> Context:
+    """The context of the current span, or else the one that came with the message of the task that runs."""
+    if trace.get_current_span().get_span_context().is_valid:
+        return otel_context.get_current()
+    if not current_task:
+        return Context()
+    request = current_task.request
+    carrier = {name: value for name in propagate.get_global_textmap().fields if (value := getattr(request, name, None))}
+    return propagate.extract(carrier, Context())
+
+
+def _below(span: SpanContext) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(span), Context())
+
+
+def _written(context: Context) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    _W3C.inject(headers, context)
+    return headers
+
+
+def _note_error(span: Span, error: ErrorDetail | None) -> None:
+    """The error as the state has it, without secrets."""
+    if error is not None:
+        span.set_status(Status(StatusCode.ERROR, error.message))
+        span.set_attribute("error.type", error.category.value)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000) * 1_000_000
