@@ -111,10 +111,12 @@ def looked_at(program: Program, ids: Sequence[str]) -> list[str]:
 
 def not_started(halted: str) -> str:
     """The reason of an action that never ran because the execution halted, or ("") was cancelled."""
-    return f"not started: the execution had halted on action {halted!r}" if halted else CANCELLED
+    return f"{NOT_STARTED}the execution had halted on action {halted!r}" if halted else CANCELLED
 
 
-CANCELLED = "not started: the execution was cancelled"
+#: How every such reason begins.
+NOT_STARTED = "not started: "
+CANCELLED = f"{NOT_STARTED}the execution was cancelled"
 
 
 def _cascade(program: Program, step: Step, outcomes: Mapping[str, Outcome]) -> Decision | None:

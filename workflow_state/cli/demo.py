@@ -18,14 +18,17 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from workflow_state.cli.demo_app import NAMESPACE_VARIABLE, app, forget_run, use_server
-from workflow_state.cli.follow import follow
+from workflow_state.cli.exits import CommandError, Exit
+from workflow_state.cli.follow import FollowError, follow
 from workflow_state.cli.interrupt import Interrupt
+from workflow_state.cli.output import console
+from workflow_state.cli.plan_file import load_plan
 from workflow_state.cli.progress import progress_for, waiting
 from workflow_state.cli.summary import print_summary
 from workflow_state.cli.worker import WorkerProcess
 from workflow_state.compiler import compile_plan
 from workflow_state.embedded import ensure_server
-from workflow_state.errors import EmbeddedServerError, PlanValidationError
+from workflow_state.errors import EmbeddedServerError
 from workflow_state.models import ExecutionPlan, ExecutionState, ExecutionStatus
 from workflow_state.runtime.tasks import execute_plan
 from workflow_state.state_manager import StateManager
@@ -34,11 +37,8 @@ from workflow_state.validation import prepare_plan
 EXAMPLE = files("workflow_state.cli") / "plans" / "nightly-report.json"
 TARGET = "workflow_state.cli.demo_app"
 ACTIONS = "workflow_state.cli.demo_actions"
-#: Characters of a line when the output goes into a file or a pipe.
-PIPE_WIDTH = 140
 #: Seconds that a worker gets to end when the run did not: nobody needs what it is at.
 IMPATIENCE = 1.0
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 @click.command("demo")
@@ -55,28 +55,29 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
     help="Seconds without any change after which the run is given up.",
 )
 def demo_command(plan: Path | None, actions: tuple[str, ...], concurrency: int, patience: float) -> None:
-    """Run an example plan, or the JSON file PLAN, on a real Celery worker, and watch it.
+    """Run an example plan, or the plan in the file PLAN, on a real Celery worker, and watch it.
 
     A server is started when REDIS_URL names none. Actions of the example, and demo.sleep, which takes
     SECONDS and gives back its inputs, are there for plans of yours as well.
 
-    Exit code: 0 when the plan completed, 1 when it did not, 2 for a plan or module that cannot be used.
+    Exit code: 0 when the plan completed, 1 when it did not, 2 for a plan or module that cannot be used, 4 when
+    there is no server.
     """
-    console = _console()
+    screen = console()
     loaded = _load(plan)
     for module in actions:
         _check_module(module)
     interrupt = Interrupt()
     try:
-        state = _run(console, loaded, [ACTIONS, *actions], concurrency, patience, interrupt)
+        state = _run(screen, loaded, [ACTIONS, *actions], concurrency, patience, interrupt)
     except KeyboardInterrupt:
         click.echo("Interrupted: the worker is ended, nothing is left running.", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(0 if state.status is ExecutionStatus.COMPLETED else FAILED)
+        sys.exit(Exit.INTERRUPTED)
+    sys.exit(Exit.DONE if state.status is ExecutionStatus.COMPLETED else Exit.FAILED)
 
 
 def _run(
-    console: Console,
+    screen: Console,
     plan: ExecutionPlan,
     actions: list[str],
     concurrency: int,
@@ -84,7 +85,7 @@ def _run(
     interrupt: Interrupt,
 ) -> ExecutionState:
     levels = compile_plan(plan).levels
-    with _server(console) as (url, namespace):
+    with _server(screen) as (url, namespace):
         environ = {
             "REDIS_URL": url,
             "WORKFLOW_STATE_ACTIONS": ",".join(actions),
@@ -94,14 +95,19 @@ def _run(
         worker = WorkerProcess(TARGET, concurrency=concurrency, queues=queues, environ=environ)
         try:
             worker.start()
-            with waiting(console, f"worker: starting (celery -A {TARGET} worker, pid {worker.pid})"):
+            with waiting(screen, f"worker: starting (celery -A {TARGET} worker, pid {worker.pid})"):
                 worker.wait_ready()
             execution_id = execute_plan.delay(plan).id
-            with progress_for(console, levels, plan.title) as progress:
+            with progress_for(screen, levels, plan.title) as progress:
+
+                def show(state: ExecutionState) -> None:
+                    progress.show(state)
+                    _check_nobody_is_asked(state)
+
                 manager, checks = StateManager(app), [interrupt.check]
-                state = follow(manager, execution_id, progress.show, workers=[worker], patience=patience, checks=checks)
-            print_summary(console, state, levels, f"{plan.title}, execution {execution_id}")
-            with console.status("worker: ending"):
+                state = follow(manager, execution_id, show, workers=[worker], patience=patience, checks=checks)
+            print_summary(screen, state, levels, f"{plan.title}, execution {execution_id}")
+            with screen.status("worker: ending"):
                 worker.stop()
         finally:
             worker.stop(IMPATIENCE)
@@ -109,7 +115,7 @@ def _run(
 
 
 @contextmanager
-def _server(console: Console) -> Iterator[tuple[str, str]]:
+def _server(screen: Console) -> Iterator[tuple[str, str]]:
     """A server that answers: its URL, and the prefix for the keys of this run."""
     namespace = f"workflow-state-demo-{uuid.uuid4().hex[:8]}"
     given = os.environ.get("REDIS_URL")
@@ -125,25 +131,28 @@ def _server(console: Console) -> Iterator[tuple[str, str]]:
             try:
                 app.backend.client.ping()
             except RedisError as error:
-                raise click.ClickException(f"No server answers at {shown} (REDIS_URL): {error}") from error
-            console.print(f"server: {shown} ({'from REDIS_URL' if given else 'started for this run'})")
+                raise CommandError(f"No server answers at {shown} (REDIS_URL): {error}", Exit.AWAY) from error
+            screen.print(f"server: {shown} ({'from REDIS_URL' if given else 'started for this run'})")
             try:
                 yield url, namespace
             finally:
                 if given:
                     forget_run(namespace)
     except EmbeddedServerError as error:
-        raise click.ClickException(str(error)) from error
+        raise CommandError(str(error), Exit.AWAY) from error
 
 
 def _load(path: Path | None) -> ExecutionPlan:
-    try:
-        return prepare_plan(path.read_bytes() if path else EXAMPLE.read_bytes())
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except PlanValidationError as error:
-        click.echo(f"{path} cannot be run. {error}", err=True)
-        sys.exit(BAD_INPUT)
+    return load_plan(str(path)) if path else prepare_plan(EXAMPLE.read_bytes())
+
+
+def _check_nobody_is_asked(state: ExecutionState) -> None:
+    if state.status is ExecutionStatus.PAUSED_FOR_CONFIRMATION:
+        waiting = [asked.action_id for asked in state.confirmations if asked.confirmed is None]
+        raise FollowError(
+            f"The plan waits for a person to confirm {', '.join(waiting)}, which cannot be done here: run it on an "
+            "app and server of your own, and answer with `workflow-state confirm` or StateManager.confirm_action"
+        )
 
 
 def _check_module(name: str) -> None:
@@ -153,14 +162,3 @@ def _check_module(name: str) -> None:
         raise click.BadParameter(
             f"there is no module {top!r} in {os.getcwd()} or among the installed packages", param_hint="--actions"
         )
-
-
-def _console() -> Console:
-    # A terminal or file in some old encoding gets a "?" rather than an error.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = PIPE_WIDTH
-    return console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,11 +11,13 @@ from redis.exceptions import RedisError
 
 from workflow_state.cli.worker import WorkerProcess
 from workflow_state.errors import ExecutionNotFoundError
-from workflow_state.models import ActionStatus, ExecutionState, ExecutionStatus
+from workflow_state.models import ActionStatus, ExecutionState
 from workflow_state.state_manager import StateManager
 
 #: Seconds between two looks at the state.
 POLL = 0.2
+#: How many times longer than a look itself took the next one waits at least.
+REST = 5
 
 
 class FollowError(click.ClickException):
@@ -26,8 +29,8 @@ def follow(
     execution_id: str,
     show: Callable[[ExecutionState], None],
     *,
-    workers: Sequence[WorkerProcess],
-    patience: float,
+    workers: Sequence[WorkerProcess] = (),
+    patience: float = math.inf,
     checks: Iterable[Callable[[], None]] = (),
 ) -> ExecutionState:
     """Show every state of an execution, and return the final one.
@@ -42,24 +45,25 @@ def follow(
 
     Raises:
         WorkerProcessError: a worker ended.
-        FollowError: nothing changed for too long, a person must confirm, or the server is gone.
+        FollowError: nothing changed for too long, or the server is gone.
     """
     version, changed_at = 0, time.monotonic()
     while True:
+        looked_at = time.monotonic()
         state = _read(manager, execution_id)
+        took = time.monotonic() - looked_at
         if state is not None:
             show(state)
             if state.status.ended:
                 return state
-            if state.status is ExecutionStatus.PAUSED_FOR_CONFIRMATION:
-                raise FollowError(_paused(state))
             if state.version != version:
                 version, changed_at = state.version, time.monotonic()
         for check in (*checks, *(worker.check for worker in workers)):
             check()
         if time.monotonic() - changed_at > patience:
             raise FollowError(_stuck(state, patience, workers))
-        time.sleep(POLL)
+        # A state of thousands of actions is not read all the time.
+        time.sleep(max(POLL, REST * took))
 
 
 def _read(manager: StateManager, execution_id: str) -> ExecutionState | None:
@@ -70,14 +74,6 @@ def _read(manager: StateManager, execution_id: str) -> ExecutionState | None:
         return None
     except RedisError as error:
         raise FollowError(f"The server can no longer be reached: {error}") from error
-
-
-def _paused(state: ExecutionState) -> str:
-    waiting = [asked.action_id for asked in state.confirmations if asked.confirmed is None]
-    return (
-        f"The plan waits for a person to confirm {', '.join(waiting)}, which cannot be done here: run it on an app "
-        "and server of your own, and answer with StateManager.confirm_action"
-    )
 
 
 def _stuck(state: ExecutionState | None, patience: float, workers: Sequence[WorkerProcess]) -> str:

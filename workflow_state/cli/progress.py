@@ -30,6 +30,10 @@ STYLES = {
 #: Statuses that have a column of their own where levels are rows.
 COUNTED = (ActionStatus.RUNNING, ActionStatus.FAILED, ActionStatus.SKIPPED)
 BAR = 24
+#: Actions that have to be done before the rest can be estimated.
+ENOUGH = 2
+#: Seconds from which lines say how much longer it may take.
+WORTH_SAYING = 10
 Levels = Sequence[Sequence[str]]
 
 
@@ -73,12 +77,7 @@ class LiveProgress:
         rows = self._console.height - FRAME
         fits = len(state.action_states) <= rows
         table = self._by_action(state) if fits else self._by_level(state, max(rows, 3))
-        done = sum(action.status.ended for action in state.action_states.values())
-        head = Text.assemble(
-            (self._title, "bold"),
-            f"  {state.status}  {done}/{len(state.action_states)} actions  {elapsed(state):.1f} s",
-        )
-        return Group(head, table)
+        return Group(Text.assemble((self._title, "bold"), f"  {headline(state)}"), table)
 
     def _by_action(self, state: ExecutionState) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -166,7 +165,15 @@ class LineProgress:
             self._levels_done = number
             counts = Counter(action.status.value for action in group)
             shown = ", ".join(f"{many} {status}" for status, many in counts.items())
-            yield Event(max(ends), f"level {number} of {len(self._levels)} done: {shown}")
+            left = self._left(state, number, max(ends))
+            yield Event(max(ends), f"level {number} of {len(self._levels)} done: {shown}{left}")
+
+    def _left(self, state: ExecutionState, level: int, moment: datetime) -> str:
+        """After a level of a run that takes its time: how much longer it may."""
+        done = sum(map(len, self._levels[:level]))
+        spent = (moment - (state.started_at or moment)).total_seconds()
+        left = estimate(done, len(state.action_states) - done, spent)
+        return f", about {duration(left)} left" if left is not None and left >= WORTH_SAYING else ""
 
 
 class Event(NamedTuple):
@@ -190,11 +197,44 @@ def _story(action: ActionExecutionState) -> Iterator[Event]:
         yield Event(action.completed_at, f"{action.status}{spent}")
 
 
-def _trouble(action: ActionExecutionState) -> str:
-    """The error that still matters: not that of an attempt which another made good."""
-    if action.status is ActionStatus.COMPLETED or action.error is None:
-        return ""
-    return one_line(action.error.message)
+def headline(state: ExecutionState) -> str:
+    """Status, actions, time, retries so far, and how much longer it may take."""
+    actions = state.action_states.values()
+    done = sum(action.status.ended for action in actions)
+    retries = sum(max(0, action.attempts - 1) for action in actions)
+    spent = elapsed(state)
+    left = None if state.status.ended or state.paused else estimate(done, len(actions) - done, spent)
+    return "  ".join(
+        [
+            "paused" if state.paused and not state.status.ended else state.status.value,
+            f"{done}/{len(actions)} actions",
+            duration(spent),
+            *([count(retries, "retry", "retries")] if retries else []),
+            *([f"about {duration(left)} left"] if left is not None else []),
+        ]
+    )
+
+
+def estimate(done: int, left: int, spent: float) -> float | None:
+    """Seconds that the rest may take, if it takes as long for each action as what was done did; None: too early.
+
+    Actions of a plan differ, so it is no promise; but "minutes" is told from "hours".
+    """
+    if done < ENOUGH or not left:
+        return None
+    return spent / done * left
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def one_line(text: str) -> str:
@@ -202,9 +242,9 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def count(number: int, thing: str) -> str:
+def count(number: int, thing: str, things: str = "") -> str:
     """``1 level``, ``2 levels``."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{number} {thing if number == 1 else things or f'{thing}s'}"
 
 
 def status_of(action: ActionExecutionState) -> str:

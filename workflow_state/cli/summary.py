@@ -20,6 +20,12 @@ ID_WIDTH = 48
 
 def print_summary(console: Console, state: ExecutionState, levels: Sequence[Sequence[str]], title: str) -> None:
     """Every action with level, status, attempts, duration and what came out of it, then the whole."""
+    print_table(console, state, levels, title)
+    print_end(console, state)
+
+
+def print_table(console: Console, state: ExecutionState, levels: Sequence[Sequence[str]], title: str) -> None:
+    """The actions in ``levels``, each with level, status, attempts, duration and what came out of it."""
     table = Table(title=Text(one_line(title)), title_justify="left", title_style="bold", expand=True)
     table.add_column("level", justify="right")
     table.add_column("action", no_wrap=True, max_width=ID_WIDTH)
@@ -40,7 +46,6 @@ def print_summary(console: Console, state: ExecutionState, levels: Sequence[Sequ
                 Text(outcome_of(action)),
             )
     console.print(table)
-    print_end(console, state)
 
 
 def print_end(console: Console, state: ExecutionState) -> None:

@@ -1,0 +1,45 @@
+"""How commands print: a console for people, one JSON document or line for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from workflow_state.cli.progress import one_line
+
+#: Characters of a line when the output goes into a file or a pipe.
+PIPE_WIDTH = 140
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def console() -> Console:
+    """Standard output for people."""
+    # A terminal or file in some old encoding gets a "?" rather than an error.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    made = Console(highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_WIDTH
+    return made
+
+
+def print_json(document: Any, *, lines: bool = False) -> None:
+    """One document, indented; or, with ``lines``, one of many, each on a line of its own."""
+    indent = None if lines else 2
+    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))
+    if lines:
+        sys.stdout.flush()
+
+
+def say(screen: Console, *parts: str | tuple[str, str]) -> None:
+    """One line of text from outside, parts of it with a style; never wrapped, so that it can be copied."""
+    shown = [one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1]) for part in parts]
+    screen.print(Text.assemble(*shown), soft_wrap=True)
