@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from tests.support import wait_until
 
 ROOT = Path(__file__).parents[2]
-DEMO = [sys.executable, "-m", "workflow_state", "demo"]
+COMMAND = [sys.executable, "-m", "workflow_state"]
+DEMO = [*COMMAND, "demo"]
 TIMEOUT = 60.0
 
 
@@ -25,8 +26,10 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **more}
 
 
-def run(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end with its output in pipes."""
+def run(
+    command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end with its input and output in pipes."""
     return subprocess.run(
         command,
         cwd=cwd,
@@ -35,7 +38,7 @@ def run(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) 
         text=True,
         timeout=TIMEOUT,
         check=False,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
     )
 
 
@@ -112,11 +115,11 @@ class Terminal:
 
 
 @contextmanager
-def terminal(command: list[str], *, cwd: Path) -> Iterator[Terminal]:
+def terminal(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
     """Start a command in a terminal; it is killed if it is still there in the end."""
     master, slave = os.openpty()
     os.set_blocking(master, False)
-    env = environment(COLUMNS="120", LINES="40", TERM="xterm")
+    env = {**(env or environment()), "COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
     process = subprocess.Popen(
         command, stdin=slave, stdout=slave, stderr=slave, cwd=cwd, env=env, start_new_session=True
     )

@@ -211,7 +211,7 @@ def test_a_bad_plan_is_exit_code_2(tmp_path: Path, text: str, problems: list[str
     done = run([*DEMO, "bad.json"], cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("bad.json cannot be run. ")
+    assert done.stderr.startswith("Error: bad.json cannot be run. ")
     assert [problem for problem in problems if problem not in done.stderr] == []
     assert "Traceback" not in done.stderr
 

@@ -75,6 +75,12 @@ def diagnose(state: ExecutionState, program: Program) -> Diagnosis:
     )
 
 
+def is_untaken(state: ExecutionState) -> bool:
+    """Whether nothing at all has happened in an execution: most likely no worker listens."""
+    still = all(action.status is ActionStatus.PENDING for action in state.action_states.values())
+    return still and not (state.status.ended or state.paused or state.confirmations)
+
+
 def _never_began(action: ActionExecutionState, state: ExecutionState) -> bool:
     if action.status is ActionStatus.PENDING:
         return not any(asked.action_id == action.action_id for asked in state.confirmations)

@@ -75,7 +75,7 @@ def _typed(commands: list[str]) -> str:
 def _terminals(session: Session) -> list[str]:
     """What to type: a server where none answers, a worker, and the plan."""
     ours = shlex.join(session.program_name if len(session.program_name) != 2 else ("workflow-state",))
-    return [*_server(ours), "celery -A app worker", f"{ours} -A app run plan.json --watch"]
+    return [*_server(ours), "celery -A app worker --loglevel INFO", f"{ours} -A app run plan.json --watch"]
 
 
 def _server(ours: str) -> list[str]:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from workflow_state.cli.completion import execution_argument
-from workflow_state.cli.diagnosis import Cause, Diagnosis, diagnose
+from workflow_state.cli.diagnosis import Cause, Diagnosis, diagnose, is_untaken
 from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.progress import count, elapsed, seconds, status_of
 from workflow_state.cli.session import Session, app_option, pass_session
@@ -144,7 +144,7 @@ def _show_next(screen: Console, session: Session, state: ExecutionState, found: 
         say(screen, ("It waits for a person. Answer with:" if asks else "Go on with:", "bold"))
         for words in found.next:
             say(screen, f"  {session.command(*words)}")
-    elif state.status is ExecutionStatus.INITIALIZING:
+    elif is_untaken(state):
         say(screen, f"No worker has taken it yet; `{session.worker_command()}` starts one")
 
 

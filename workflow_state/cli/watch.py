@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from workflow_state.cli.completion import execution_argument
+from workflow_state.cli.diagnosis import is_untaken
 from workflow_state.cli.exits import CommandError, Exit
 from workflow_state.cli.follow import FollowError, follow
 from workflow_state.cli.output import console, json_option, print_json, say
@@ -19,7 +20,7 @@ from workflow_state.cli.status import show_end, show_status, status_document
 from workflow_state.models import ExecutionState, ExecutionStatus
 
 #: Seconds after which it is worth saying that no worker has taken an execution.
-TAKEN = 3.0
+TAKEN = 2.0
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -119,7 +120,7 @@ class Notes:
             if asked.confirmed is None and not state.status.ended:
                 command = self._session.command("confirm", state.id, asked.action_id, "--yes")
                 self._say(f"{asked.action_id} waits for a person; answer with `{command}`, or --no")
-        if state.status is ExecutionStatus.INITIALIZING and time.monotonic() - self._began > TAKEN:
+        if is_untaken(state) and time.monotonic() - self._began > TAKEN:
             self._say(f"No worker has taken it yet; `{self._session.worker_command()}` starts one")
         if state.paused and not state.status.ended:
             self._say(f"It is paused; `{self._session.command('resume', state.id)}` lets it go on")

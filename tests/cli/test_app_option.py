@@ -1,0 +1,93 @@
+"""Which app is meant: ``-A`` before and behind the command, the environment, ``celery -A``; and who is away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import APP, CommandLine
+from tests.cli.processes import COMMAND, environment, run
+from tests.workers import Site, action, plan
+
+CELERY = [sys.executable, "-m", "celery"]
+
+
+@pytest.fixture(scope="module")
+def done(own_site: Site) -> str:
+    """An execution that has failed; its id."""
+    with own_site.current():
+        manager = CommandLine(own_site).manager
+        wanted = plan(action("a", "test.fail", retry={"max_attempts": 1}))
+        return str(manager.wait(manager.initialize_state(wanted).id, 20).id)
+
+
+def test_the_app_is_named_in_any_usual_way(cli: CommandLine, done: str) -> None:
+    """Before or behind the command, by the environment, or by Celery; what is suggested names it in the same way."""
+    ours = "python -m workflow_state"
+    program = f"{ours} -A {APP} rerun {done} --from a"
+    assert program in cli.typed([*COMMAND, "-A", APP, "status", done]).stdout
+    assert program in cli.typed([*COMMAND, "status", done, "--app", APP]).stdout
+    celery = cli.typed([*CELERY, "-A", APP, "workflow", "status", done])
+    assert f"-A {APP} workflow rerun {done} --from a" in celery.stdout
+    cli.env["WORKFLOW_STATE_APP"] = APP
+    assert f"  {ours} rerun {done} --from a" in cli.typed([*COMMAND, "status", done]).stdout
+
+
+def test_errors_are_as_short_under_celery(cli: CommandLine) -> None:
+    """The exit codes and messages of ``celery -A app workflow`` are the same."""
+    missing = cli.typed([*CELERY, "-A", APP, "workflow", "status", "nope"], code=3)
+    assert "No execution 'nope' is stored" in missing.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_module.app", "The app 'no_such_module.app' cannot be imported: No module named 'no_such_module'"),
+        ("json", "There is no Celery app in 'json'"),
+        ("broken", "The app 'broken' cannot be loaded: ZeroDivisionError: division by zero"),
+        ("odd", "the engine needs"),
+    ],
+)
+def test_an_app_that_cannot_be_used_is_bad_input(tmp_path: Path, target: str, message: str) -> None:
+    """Exit code 2 and one message: what is wrong with the app; an error of its own module is named."""
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "odd.py").write_text(
+        "from celery import Celery\nimport workflow_state\napp = Celery('odd', backend='cache+memory://')\n"
+    )
+    done = run([*COMMAND, "-A", target, "status", "x"], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_away_is_a_code_of_its_own(tmp_path: Path) -> None:
+    """Exit code 4, at once, with the address (without its password) and what to do."""
+    env = environment(REDIS_URL="redis://:a-secret@127.0.0.1:1/0")
+    done = run([*COMMAND, "status", "x"], cwd=tmp_path, env=env)
+    assert done.returncode == 4
+    assert "No server answers at redis://:**@127.0.0.1:1/0" in done.stderr
+    assert "`workflow-state server` starts one" in done.stderr
+    assert "a-secret" not in done.stderr
+
+
+def test_a_broker_that_is_away_loses_nothing(cli: CommandLine, tmp_path: Path) -> None:
+    """The execution is stored all the same; the message names it, and code 4 says that it did not start."""
+    (tmp_path / "split.py").write_text(
+        f"from {APP} import app\napp.conf.update(broker_url='redis://127.0.0.1:1/0', broker_connection_timeout=1)\n"
+    )
+    (tmp_path / "plan.yaml").write_text("actions: [{id: a, actionDefinitionId: test.echo}]\n")
+    done = run([*COMMAND, "-A", "split", "run", "plan.yaml", "--id", "kept"], cwd=tmp_path, env=cli.env)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "Execution kept is stored, but the broker cannot be reached" in done.stderr
+    # The worker's sweeper, whose broker is there, finds it.
+    assert cli.manager.wait("kept", 30).status == "completed"
+
+
+def test_celery_itself_does_not_import_the_library() -> None:
+    """Celery loads plugins in every process, workers of apps that have nothing to do with us among them."""
+    code = "import sys, celery.bin.celery as c; print('workflow' in c.celery.commands, 'workflow_state' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["True", "False"]
