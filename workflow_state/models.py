@@ -313,3 +313,31 @@ class ExecutionState(Model):
     def to_json_dict(self) -> dict[str, Any]:
         """The state as JSON-ready dict, as ``AsyncResult.get()`` has it on the wire."""
         return self.model_dump(mode="json")
+
+
+class ExecutionSummary(Model):
+    """One execution in a list. ``created_at``: when it was accepted; ``name``: the plan's, or else its id.
+
+    ``completed_actions`` is None until the execution has ended.
+    """
+
+    id: str
+    plan_id: str
+    name: str
+    status: ExecutionStatus
+    paused: bool = False
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    total_actions: int = 0
+    completed_actions: int | None = None
+    failed_actions: int = 0
+    skipped_actions: int = 0
+    rerun_of: str | None = None
+
+
+class ExecutionPage(Model):
+    """A page of a list of executions; ``cursor``: what gives the next page, None when this is the last."""
+
+    items: tuple[ExecutionSummary, ...] = ()
+    cursor: str | None = None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from workflow_state.errors import NewerSchemaError
 from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserConfirmation
@@ -41,7 +41,8 @@ class Step(ProgramModel):
     id: str
     definition: str
     level: int | None
-    inputs: dict[str, JsonValue] = {}
+    # A factory: pydantic copies a mutable default deeply, for every step that is read.
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     successors: tuple[str, ...] = ()
@@ -59,14 +60,35 @@ class Step(ProgramModel):
     priority: int | None = None
 
 
-class Program(ProgramModel):
-    """All steps by action id, and the levels in which they run, or could; ``schedule`` says when they start."""
+class Outline(ProgramModel):
+    """What readers of states need of a program: the steps of a large one take their time to read."""
 
     schema_version: int
     plan_id: str
     title: str
     schedule: Literal["levels", "dataflow"] = "levels"
     levels: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read the stored form back, all of it or the outline.
+
+        Raises:
+            NewerSchemaError: a newer version of the library compiled it.
+        """
+        try:
+            program = cls.model_validate_json(text)
+        except ValidationError:
+            # A newer shape may not even parse; its version says why.
+            _check_version(int(json.loads(text)["schema_version"]))
+            raise
+        _check_version(program.schema_version)
+        return program
+
+
+class Program(Outline):
+    """All steps by action id, and the levels in which they run, or could; ``schedule`` says when they start."""
+
     steps: dict[str, Step]
     expected_outcome: ExpectedOutcome | None = None
 
@@ -84,22 +106,6 @@ class Program(ProgramModel):
     def to_json(self) -> str:
         """The stored form; fields at their default are left out."""
         return self.model_dump_json(exclude_defaults=True, by_alias=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Program:
-        """Read the stored form back.
-
-        Raises:
-            NewerSchemaError: a newer version of the library compiled it.
-        """
-        try:
-            program = _ADAPTER.validate_json(text)
-        except ValidationError:
-            # A newer shape may not even parse; its version says why.
-            _check_version(int(json.loads(text)["schema_version"]))
-            raise
-        _check_version(program.schema_version)
-        return program
 
     def describe(self) -> str:
         """The program as text, one line a step, for people and golden tests."""
@@ -125,6 +131,3 @@ def _check_version(found: int) -> None:
             f"The execution was compiled with schema {found}; this worker knows up to {SCHEMA_VERSION} "
             "and leaves it to a newer worker: upgrade workflow-state here"
         )
-
-
-_ADAPTER: TypeAdapter[Program] = TypeAdapter(Program)

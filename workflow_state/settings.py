@@ -30,6 +30,11 @@ class Settings(BaseModel):
         secret_names: names, in any spelling, of values that errors and logs must not show.
         schedule: when actions start, for plans that do not say: ``levels``, when the level before theirs has ended,
             or ``dataflow``, when their own dependencies have.
+        keep_completed, keep_failed: seconds that everything of an ended execution is kept, its own Celery
+            result and those of its actions too; cancelled counts as failed. None: Celery's ``result_expires``
+            (a day by default; 0 there keeps for ever). Whoever waits for a result must read it in that time.
+        keep_untouched: seconds after the last change of an execution driven by hand that has not ended until
+            it is taken as given up by its driver, and cancelled.
         long_delay: seconds from which a retry waits in Redis, not in a worker's memory.
         log_format: ``json`` or ``console``: what a worker logs goes through one pipeline, with execution, plan, action
             and attempt on every line of an action; None leaves Celery's logging as it is.
@@ -54,6 +59,9 @@ class Settings(BaseModel):
     max_result_size: int = Field(default=16_000_000, ge=1)
     secret_names: tuple[str, ...] = SECRET_NAMES
     schedule: Literal["levels", "dataflow"] = "levels"
+    keep_completed: float | None = Field(default=None, gt=0)
+    keep_failed: float | None = Field(default=None, gt=0)
+    keep_untouched: float = Field(default=30 * 24 * 3600.0, gt=0)
     long_delay: float = Field(default=60.0, gt=0)
     log_format: LogFormat | None = None
     on_error: str | Callable[..., Any] | None = None
@@ -64,6 +72,11 @@ class Settings(BaseModel):
     def lease_ms(self) -> int:
         """The lease in milliseconds."""
         return int(self.lease * 1000)
+
+    def kept(self, status: str, result_expires: int) -> float:
+        """Seconds that an execution which ended so is kept; 0: for ever."""
+        own = self.keep_completed if status == "completed" else self.keep_failed
+        return result_expires if own is None else own
 
     @classmethod
     def of(cls, app: Celery) -> Settings:

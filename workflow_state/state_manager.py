@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 
 from celery import Celery, current_app
 from pydantic import JsonValue
@@ -11,7 +13,14 @@ from pydantic import JsonValue
 from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
 from workflow_state.event_types import Event
-from workflow_state.models import ActionResult, ActionStatus, ExecutionState
+from workflow_state.models import (
+    ActionExecutionState,
+    ActionResult,
+    ActionStatus,
+    ExecutionPage,
+    ExecutionState,
+    ExecutionStatus,
+)
 from workflow_state.program import Program
 from workflow_state.references import MISSING
 from workflow_state.runtime import control
@@ -21,9 +30,10 @@ from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
 from workflow_state.store.history import await_end, await_events, read_events
-from workflow_state.store.reader import outcome_of
+from workflow_state.store.index import Wanted, read_page
+from workflow_state.store.reader import SLICE, outcome_of
 from workflow_state.store.records import Record
-from workflow_state.store.state import action_state, read_state
+from workflow_state.store.state import action_state, iter_states, read_state
 from workflow_state.validation import prepare_plan
 
 
@@ -104,6 +114,53 @@ class StateManager:
             ExecutionNotFoundError: it is unknown, or its records have expired.
         """
         return read_state(self._store, execution_id)
+
+    def iter_action_states(self, execution_id: str, *, page: int = 1000) -> Iterator[ActionExecutionState]:
+        """The states of an execution's actions in the order of its levels, without holding all of them.
+
+        ``page``: how many are read at once, 1 to 1000; what is in one page was read at about one moment.
+
+        Raises:
+            ExecutionNotFoundError: at once when it is unknown; later when it was deleted or has expired meanwhile.
+            ValueError: ``page`` is out of range.
+        """
+        if not 1 <= page <= SLICE:
+            raise ValueError(f"page is {page}; expected 1 to {SLICE}")
+        return iter_states(self._store, execution_id, page)
+
+    def list_executions(
+        self,
+        *,
+        status: ExecutionStatus | str | None = None,
+        plan_id: str | None = None,
+        name: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> ExecutionPage:
+        """The executions whose records are kept, the newest first, a page at a time.
+
+        Going from page to page gives each of them once, whatever is accepted or expires meanwhile. The fields of
+        an execution are read to filter it, so a page of what is rare costs a look at all (10,000 in about 0.3 s).
+
+        Args:
+            status: only those that stand so, ``paused_for_confirmation`` included.
+            plan_id: only those of the plan with this id.
+            name: only those whose plan's name has this in it, in upper or lower case.
+            since, until: only those accepted from then on, and before then; both with a time zone.
+            cursor: of the page before; None for the first page.
+            limit: how many a page has at most, 1 to 1000.
+
+        Raises:
+            ValueError: no such status, a time without zone, a limit out of range, a cursor that no page had.
+        """
+        if not 1 <= limit <= SLICE:
+            raise ValueError(f"limit is {limit}; expected 1 to {SLICE}, and the cursor of the page for more")
+        wanted = Wanted(
+            None if status is None else ExecutionStatus(status), plan_id, name, _in_ms(since), _in_ms(until)
+        )
+        return read_page(self._store, wanted, cursor, limit)
 
     def get_action_result(self, execution_id: str, action_id: str) -> ActionResult | None:
         """How an action ended: ``Success``, ``Failure`` or ``Skipped``; None while it has not.
@@ -208,6 +265,21 @@ class StateManager:
             raise TimeoutError(f"Execution {execution_id!r} has not ended within {timeout:g} s; it goes on")
         return self.get_full_state(execution_id)
 
+    def delete(self, execution_id: str) -> bool:
+        """Delete an ended execution: records, history, results, those of Celery included, and its place in the lists.
+
+        Its id is not for another plan afterwards: workers may remember the old one.
+
+        Returns:
+            True when it is gone; False when no worker has carried out its end yet (stored its result, called what
+            its caller hung on it): the one that does deletes it.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown, or was deleted before.
+            InvalidTransitionError: it has not ended; cancel it first.
+        """
+        return control.delete(self._engine, execution_id)
+
     def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str = "") -> None:
         """Answer a confirmation: True lets the action run, False cancels the execution.
 
@@ -268,6 +340,14 @@ class StateManager:
         if text is None:
             raise ExecutionNotFoundError(execution_id)
         return Program.from_json(text)
+
+
+def _in_ms(time: datetime | None) -> int | None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError(f"{time!r} has no time zone; datetime.now(UTC) has one")
+    return math.ceil(time.timestamp() * 1000)
 
 
 def create_state_manager(app: Celery | None = None) -> StateManager:

@@ -128,11 +128,12 @@ def test_create_is_once(bench: Bench) -> None:
 
 
 def test_create_without_start(bench: Bench) -> None:
-    """``look_after_ms`` None only stores: ``initializing``, and no sweeper looks at it."""
-    other = str(uuid.uuid4())
-    assert bench.create(other, look_after=None)
-    assert bench.store.fields(other, "status", "started_at") == ["initializing", ""]
-    assert bench.client.zscore(bench.store.keys.deadlines, deadline_member(other)) is None
+    """What is only stored is ``initializing``; a sweeper looks at it when it is told to, and else does not."""
+    for look_after, due in ((None, None), (LOOK, START + LOOK)):
+        other = str(uuid.uuid4())
+        assert bench.store.create(other, "{}", "{}", {}, look_after, started=False)
+        assert bench.store.fields(other, "status", "started_at") == ["initializing", ""]
+        assert bench.client.zscore(bench.store.keys.deadlines, deadline_member(other)) == due
 
 
 def test_begin_takes_the_lease(bench: Bench) -> None:
@@ -514,6 +515,37 @@ def test_close_without_expiry_keeps_for_ever(bench: Bench) -> None:
     bench.store.close(bench.id, [], 0)
     assert bench.store.keys.execution(bench.id) in bench.without_ttl()
     assert bench.deadline() is None
+
+
+def test_what_was_deleted_does_not_come_back(bench: Bench) -> None:
+    """Asked for while the end is carried out, the removal is left to ``close``; nothing is left, and a late
+    ``close`` writes nothing. What has not ended is refused and not changed.
+    """
+    before = bench.everything()
+    assert bench.store.delete(bench.id, LOOK) == ("open", "running")
+    assert bench.everything() == before
+    bench.advance(0, 1)
+    bench.begin("a")
+    bench.finish("a")
+    bench.store.finalize(bench.id, "completed", None, LOOK)
+    assert bench.store.delete(bench.id, LOOK) == ("ending", "")
+    assert bench.field("status") == "completed"
+    bench.store.close(bench.id, ["a"], 60)
+    assert bench.everything() == {}
+    bench.store.close(bench.id, ["a"], 60)
+    assert bench.everything() == {}
+    assert bench.store.delete(bench.id, LOOK) == ("unknown", "")
+
+
+def test_a_removal_that_was_cut_off_is_found(bench: Bench) -> None:
+    """A caller that dies between asking and removing leaves a deadline, and what looks after that removes it."""
+    bench.store.finalize(bench.id, "failed", None, LOOK)
+    bench.store.close(bench.id, ["a"], 0)
+    assert bench.deadline() is None
+    assert bench.store.delete(bench.id, LOOK) == ("closed", "")
+    assert bench.deadline() == bench.now + LOOK
+    bench.store.close(bench.id, ["a"], 0)
+    assert bench.everything() == {}
 
 
 def test_every_change_raises_the_version(bench: Bench) -> None:

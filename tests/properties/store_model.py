@@ -183,8 +183,7 @@ class Model:
         if not found.cancel:
             found.cancel = reason
             found.version += 1
-            if found.driver == "workers":
-                self._look_after(execution_id)
+            self._look_after(execution_id)
         return "cancelled"
 
     def begin(self, execution_id: str, name: str, attempt: int, owner: str, level: int) -> str:
@@ -287,6 +286,7 @@ class Model:
         if status == "running" and found.stopping:
             return "stopping"
         found.status, found.actions[name] = "running", action
+        self._look_after(execution_id)
         found.version += 1
         action.status = status
         if status == "running":

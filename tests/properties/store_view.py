@@ -13,7 +13,7 @@ from workflow_state.store.redis import Store
 
 FIELDS = {
     *("status", "driver", "cursor", "open", "failed", "skipped", "waiting", "halted", "cancel", "opener", "version"),
-    *("created_at", "started_at", "completed_at", "error", "ender", "ending_until", "closed"),
+    *("created_at", "started_at", "completed_at", "touched_at", "error", "ender", "ending_until", "closed"),
 }
 """Every field that an execution's hash may have here."""
 
@@ -112,7 +112,7 @@ def promises_hold(execution_id: str, view: View, dispatched: set[str]) -> None:
     assert set(stored.results) == ended, "a result exists exactly when its action has ended"
     for_ever = {name for name, record in read.items() if record.phase == "confirmation" and not record.due}
     watched = set(read) - ended - for_ever if workers else set()
-    moves = workers and (fields["status"] != "initializing" or "cancel" in fields)
+    moves = fields["status"] != "initializing" or "cancel" in fields
     watched |= {""} if (moves or fields["status"] in OVER) and not closed else set()
     found = {name for owner, name in view.deadlines if owner == execution_id}
     assert found == watched, "a deadline is behind all that runs or waits, and nothing else"

@@ -101,7 +101,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Accepting an execution again changes nothing."""
         driver, started = ("manual" if execution_id == "by-hand" else "workers"), execution_id == "first"
         look_after = LOOK_AFTER if started else None
-        answer = self.store.create(execution_id, "{}", "{}", {"driver": driver}, look_after)
+        answer = self.store.create(execution_id, "{}", "{}", {"driver": driver}, look_after, started=started)
         assert answer == self.model.create(execution_id, driver, started)
         self.call_changes_nothing(not answer)
 
@@ -282,7 +282,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Only legal changes, only of what is driven by hand; the others change nothing."""
         error = "by hand" if status == "failed" else None
         what: dict[str, Any] = {"payload": "by hand", "halts": halts}
-        answer, _ = self.store.transition(execution_id, name, status, error=detail(error), reason="", **what)
+        rest = {"reason": "", "look_after_ms": LOOK_AFTER}
+        answer, _ = self.store.transition(execution_id, name, status, error=detail(error), **rest, **what)
         assert answer == self.model.transition(execution_id, name, status, error=error, **what)
         self.call_changes_nothing(answer != "ok")
 

@@ -24,8 +24,8 @@ NAMES = """
     action ActionContext ActionRegistry registry
     ExecutionPlan PlannedAction Condition ErrorHandling ExpectedOutcome Intent OutcomeValidation PlanMetadata
     RetryPolicy UserConfirmation
-    ExecutionState ExecutionStatus ExecutionMetrics ActionExecutionState ActionStatus Attempt ErrorCategory
-    ErrorDetail Success Failure Skipped
+    ExecutionState ExecutionStatus ExecutionMetrics ExecutionPage ExecutionSummary ActionExecutionState ActionStatus
+    Attempt ErrorCategory ErrorDetail Success Failure Skipped
     Event EventError PlanStarted PlanPaused PlanResumed PlanCancelling PlanCompleted PlanFailed PlanCancelled
     ActionRequested ActionCompleted ActionFailed ActionRetrying ActionLost ActionSkipped
     ConfirmationRequested ConfirmationReceived

@@ -1,11 +1,16 @@
-"""What people do to a running execution: answer a confirmation, pause and resume, cancel."""
+"""What people do to an execution: answer a confirmation, pause and resume, cancel, delete."""
 
 from __future__ import annotations
+
+import time
 
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import Engine
+
+#: Seconds that ``delete`` waits for the end of an execution to be carried out, and between two looks.
+ENDING, LOOK = 2.0, 0.02
 
 
 def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
@@ -47,6 +52,40 @@ def resume(engine: Engine, execution_id: str) -> bool:
     if answer == "ok":
         engine.take_up(execution_id)
     return answer != "ended"
+
+
+def delete(engine: Engine, execution_id: str) -> bool:
+    """Remove all of an ended execution; False when a worker has its end still to carry out, and removes it then.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown.
+        InvalidTransitionError: it has not ended.
+    """
+    answer, status = engine.store.delete(execution_id, engine.settings.lease_ms)
+    if answer == "unknown":
+        raise ExecutionNotFoundError(execution_id)
+    if answer == "open":
+        raise InvalidTransitionError(
+            f"Execution {execution_id!r} is {status}; only one that has ended can be deleted: cancel it first "
+            "(cancel_execution), or wait() for its end"
+        )
+    program = engine.programs.get(execution_id)
+    engine.programs.forget(execution_id)
+    if answer == "closed":
+        if program is not None:
+            engine.store.remove(execution_id, list(program.steps))
+        return True
+    until = time.monotonic() + ENDING
+    while (there := engine.store.head(execution_id) is not None) and time.monotonic() < until:
+        time.sleep(LOOK)
+    return not there
+
+
+def give_up(engine: Engine, execution_id: str) -> None:
+    """End an execution that was stored to be started at once, by a caller that died before it did."""
+    cancel(engine, execution_id, "It was never started: its caller was gone before")
+    engine.store.start(execution_id, engine.settings.lease_ms)
+    engine.advance(execution_id)
 
 
 def confirm(engine: Engine, execution_id: str, action_id: str, confirmed: bool, user_id: str) -> None:

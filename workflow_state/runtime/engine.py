@@ -32,6 +32,9 @@ from workflow_state.store.results import ActionResults
 from workflow_state.store.state import read_state
 from workflow_state.telemetry import get_logger
 
+#: Milliseconds after which an execution that was stored to be started in a moment, and was not, is given up.
+HELD_BACK_MS = 15 * 60 * 1000
+
 
 class Engine:
     """Drives executions for one Celery app.
@@ -70,7 +73,7 @@ class Engine:
             execution_id: of the new execution.
             caller: what to carry on with when it has ended.
             driver: ``workers``, or ``manual``: nothing of it starts by itself.
-            started: False holds it back until ``store.start``.
+            started: False holds it back until ``store.start``; the sweeper cancels what is held back too long.
             extra: more fields of the execution.
         """
         program = compile_plan(plan, self.settings.schedule)
@@ -85,8 +88,9 @@ class Engine:
             **(extra or {}),
         }
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
-        look_after = self.settings.lease_ms if driver == "workers" and started else None
-        accepted = self.store.create(execution_id, text, program.to_json(), fields, look_after)
+        started = started and driver == "workers"
+        look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
+        accepted = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
         reached("accepted")
         return accepted
 
@@ -183,9 +187,10 @@ class Engine:
     def close(self, execution_id: str) -> None:
         """The execution's result is stored and its caller carried on: give all of its keys their TTL."""
         reached("closing")
-        program = self.programs.get(execution_id)
-        if program is not None:
-            self.store.close(execution_id, list(program.steps), self.store.results.expires)
+        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        if program is not None and head is not None:
+            kept = self.settings.kept(head.status, self.store.results.expires)
+            self.store.close(execution_id, list(program.steps), kept)
 
     def _end_if(self, execution_id: str, program: Program, head: Head | None) -> None:
         """End an execution of which nothing is open and nothing more comes."""

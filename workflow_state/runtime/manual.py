@@ -84,7 +84,14 @@ class ManualDriver:
     ) -> None:
         halts = status == "failed" and step.on_failure == "halt"
         answer, found = self._engine.store.transition(
-            execution_id, step.id, status, payload=payload, error=error, reason=reason, halts=halts
+            execution_id,
+            step.id,
+            status,
+            payload=payload,
+            error=error,
+            reason=reason,
+            halts=halts,
+            look_after_ms=self._engine.settings.lease_ms,
         )
         match answer:
             case "ok":
@@ -124,6 +131,27 @@ class ManualDriver:
             ]
             store.settle(execution_id, settled, were_open=False, look_after_ms=look_after)
         self._end_when_done(execution_id, program)
+
+    def look_after(self, execution_id: str) -> None:
+        """Carry out what a driver that died left undone, and end what nobody has touched for too long."""
+        self.follow(execution_id)
+        store, head = self._engine.store, self._engine.store.head(execution_id)
+        if head is None or head.ended:
+            return
+        created, touched = store.fields(execution_id, "created_at", "touched_at")
+        kept = self._engine.settings.keep_untouched
+        left = int(touched or created) + int(kept * 1000) - store.now()
+        if left > 0:
+            store.postpone(execution_id, left)
+            return
+        reason = f"Nobody has driven it for {kept:g} s (keep_untouched)"
+        store.cancel(execution_id, reason, self._engine.settings.lease_ms)
+        error = ErrorDetail(category=ErrorCategory.STATE_INCONSISTENT, message=reason, retryable=False)
+        steps = self._program(execution_id).steps
+        for name, record in store.records(execution_id, list(steps)).items():
+            if record.status == "running":
+                self.end(execution_id, name, Failure(error=error))
+        self.follow(execution_id)
 
     def _decisions(self, execution_id: str, program: Program) -> list[tuple[str, rules.Decision]]:
         head = self._engine.store.head(execution_id)

@@ -19,6 +19,12 @@ class ProgramCache:
         self._programs: OrderedDict[str, Program] = OrderedDict()
         self._lock = threading.Lock()
 
+    def forget(self, execution_id: str) -> None:
+        """Drop the program of an execution that is gone."""
+        with self._lock:
+            if (dropped := self._programs.pop(execution_id, None)) is not None:
+                self._size -= len(dropped.steps)
+
     def get(self, execution_id: str) -> Program | None:
         """The program of an execution; None when it is unknown."""
         with self._lock:

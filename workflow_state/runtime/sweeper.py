@@ -14,11 +14,14 @@ from celery import Celery, bootsteps, signals
 from workflow_state.errors import NewerSchemaError
 from workflow_state.runtime import canvas, control
 from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
 from workflow_state.store.outages import is_outage
 
 #: Seconds between two looks at a part of the index of executions.
 TIDY_INTERVAL = 60.0
+#: Parts of it that one look takes at most.
+TIDY_SLICES = 20
 #: Deadlines handled in one look: the worker's main loop must not be held up for long.
 BATCH = 100
 
@@ -28,6 +31,7 @@ class Sweeper:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._manual = ManualDriver(engine)
         self._cursor = 0
         self._tidy_at = 0.0
 
@@ -53,13 +57,18 @@ class Sweeper:
         return len(members)
 
     def tidy(self, now: float) -> None:
-        """Once in :data:`TIDY_INTERVAL`, have the index forget some executions whose records have expired.
+        """Once in :data:`TIDY_INTERVAL`, have the index forget some executions whose records are gone.
 
+        Where there are many of them it goes on, since they must not grow faster than they are forgotten.
         ``now``: seconds of a clock that only goes forward.
         """
-        if now >= self._tidy_at:
-            self._tidy_at = now + TIDY_INTERVAL
-            self._cursor = self._engine.store.forget_expired(self._cursor)
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + TIDY_INTERVAL
+        for _ in range(TIDY_SLICES):
+            self._cursor, gone = self._engine.store.forget_expired(self._cursor)
+            if not gone:
+                return
 
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
         """Its lease has ended without a result, its next attempt is due, or its confirmation has timed out."""
@@ -84,7 +93,9 @@ class Sweeper:
             engine.store.forget_deadline(execution_id, action_id)
 
     def _look_at_execution(self, execution_id: str) -> None:
-        """A level was not published whole, the next one did not start, or the end was not carried out."""
+        """It was not started, a level was not published whole, the next one did not start, or the end was not
+        carried out; or nobody drives it any more.
+        """
         engine = self._engine
         head = engine.store.head(execution_id)
         if head is None:
@@ -92,6 +103,11 @@ class Sweeper:
         elif head.ended:
             engine.observers.tell("swept", "end_resent", 1)
             engine.publish_finish(execution_id)
+        elif head.driver == "manual":
+            self._manual.look_after(execution_id)
+        elif head.status == "initializing":
+            engine.observers.tell("swept", "given_up", 1)
+            control.give_up(engine, execution_id)
         elif head.stopping and head.open > 0:
             engine.observers.tell("swept", "level_stopped", 1)
             engine.stop(execution_id)

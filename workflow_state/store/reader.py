@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workflow_state.errors import ExecutionNotFoundError
@@ -84,7 +84,19 @@ class Reader:
         key = self.keys.actions(execution_id)
         for start in range(0, len(action_ids), SLICE):
             part = action_ids[start : start + SLICE]
-            found |= zip(part, map(Record.read, self.results.client.hmget(key, part)), strict=True)
+            found |= zip(part, Record.read_all(self.results.client.hmget(key, part)), strict=True)
+        return found
+
+    def attempts(self, execution_id: str, records: Mapping[str, Record]) -> dict[str, list[dict[str, Any]]]:
+        """The attempts of some actions that failed or were lost, by action id; one without any is left out."""
+        wanted = [(name, f"{n}:{name}") for name, record in records.items() for n in range(1, record.attempt + 1)]
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for start in range(0, len(wanted), SLICE):
+            part = wanted[start : start + SLICE]
+            entries = self.results.client.hmget(self.keys.attempts(execution_id), [field for _, field in part])
+            for (name, _), entry in zip(part, entries, strict=True):
+                if entry is not None:
+                    found[name].append(json.loads(entry))
         return found
 
     def outputs(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Any]:
@@ -127,7 +139,7 @@ class Reader:
             {name.decode(): value.decode() for name, value in fields.items()},
             plan,
             program,
-            {name.decode(): Record.read(raw) for name, raw in actions.items()},
+            dict(zip((name.decode() for name in actions), Record.read_all(list(actions.values())), strict=True)),
             traced,
             {name.decode(): json.loads(entry) for name, entry in confirmations.items()},
         )

@@ -50,10 +50,16 @@ class Store(Reader):
         program: str,
         fields: Mapping[str, str | int],
         look_after_ms: int | None,
+        *,
+        started: bool = True,
     ) -> bool:
-        """Accept an execution; False when it was there already. ``look_after_ms`` None: do not start it."""
+        """Accept an execution, and start it or only store it; False when it was there already.
+
+        ``look_after_ms``: until the sweeper looks at it; None: never.
+        """
         keys = self.keys
-        args: list[Any] = [execution_id, plan, program, "" if look_after_ms is None else look_after_ms]
+        look_after = "" if look_after_ms is None else look_after_ms
+        args: list[Any] = [execution_id, plan, program, look_after, "1" if started else ""]
         for name, value in fields.items():
             args += [name, value]
         reply = self.run(
@@ -195,6 +201,7 @@ class Store(Reader):
         error: ErrorDetail | None,
         reason: str,
         halts: bool,
+        look_after_ms: int,
     ) -> tuple[str, str]:
         """Change an action of an execution driven by hand; see ``transition.lua`` for the answers."""
         keys = self.keys
@@ -204,9 +211,10 @@ class Store(Reader):
             keys.attempts(execution_id),
             keys.log(execution_id),
             self.results.key(execution_id, action_id),
+            keys.deadlines,
         ]
         detail = error.model_dump_json() if error else ""
-        args = [execution_id, action_id, status, detail, reason, payload, "1" if halts else ""]
+        args = [execution_id, action_id, status, detail, reason, payload, "1" if halts else "", look_after_ms]
         reply = [part.decode() for part in self.run("transition", names, args)]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
@@ -284,18 +292,13 @@ class Store(Reader):
         members = self.run("due", names, [limit, push_back_ms, SWEEPER_FORGOTTEN_MS])
         return [split_member(member.decode()) for member in members]
 
-    def forget_expired(self, cursor: int) -> int:
-        """Drop some executions from the index whose records have expired; where to go on, 0 at the end."""
+    def forget_expired(self, cursor: int) -> tuple[int, int]:
+        """Drop some executions from the index whose records are gone: where to go on (0: at the end), how many."""
         client, index = self.results.client, self.keys.executions
         cursor, found = client.zscan(index, cursor, count=SLICE)
         ids = [member.decode() for member, _ in found]
-        with client.pipeline(transaction=False) as pipe:
-            for execution_id in ids:
-                pipe.exists(self.keys.execution(execution_id))
-            gone = [name for name, there in zip(ids, pipe.execute(), strict=True) if not there]
-        if gone:
-            client.zrem(index, *gone)
-        return int(cursor)
+        gone = self.run("forget", [index, *map(self.keys.execution, ids)], ids)
+        return int(cursor), int(gone)
 
     def forget_deadline(self, execution_id: str, action_id: str = "") -> None:
         """Drop a deadline that means nothing any more."""
@@ -321,19 +324,48 @@ class Store(Reader):
         seconds, micros = self.results.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def close(self, execution_id: str, action_ids: Sequence[str], seconds: int) -> None:
-        """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it."""
-        client = self.results.client
-        client.hset(self.keys.execution(execution_id), "closed", 1)
+    def close(self, execution_id: str, action_ids: Sequence[str], seconds: float) -> None:
+        """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it.
+
+        Where somebody asked for it to be deleted, it is. Safe to repeat, as is every part of it.
+        """
+        answer = self.run("close", [self.keys.execution(execution_id)], [])
+        if answer is None:
+            return
+        if answer == b"deleting":
+            self.remove(execution_id, action_ids)
+            return
         if seconds:
-            names = [self.results.key(execution_id, name) for name in action_ids]
-            names += self.keys.all_of(execution_id)
-            for start in range(0, len(names), SLICE):
-                with client.pipeline(transaction=False) as pipe:
-                    for name in names[start : start + SLICE]:
-                        pipe.expire(name, seconds)
-                    pipe.execute()
-        client.zrem(self.keys.deadlines, deadline_member(execution_id))
+            names = [*self._result_keys(execution_id, action_ids), *self.keys.all_of(execution_id)]
+            self._in_slices(names, lambda pipe, name: pipe.pexpire(name, max(1, int(seconds * 1000))))
+        self.forget_deadline(execution_id)
+
+    def delete(self, execution_id: str, look_after_ms: int) -> tuple[str, str]:
+        """Ask for an execution to be deleted; see ``delete.lua`` for the answers. The second is its status."""
+        names = [self.keys.execution(execution_id), self.keys.deadlines]
+        reply = [part.decode() for part in self.run("delete", names, [execution_id, look_after_ms])]
+        return reply[0], reply[1] if len(reply) > 1 else ""
+
+    def remove(self, execution_id: str, action_ids: Sequence[str]) -> None:
+        """Remove all of an execution, the records last: until these are gone, it can be repeated."""
+        self._in_slices(self._result_keys(execution_id, action_ids), lambda pipe, name: pipe.unlink(name))
+        with self.results.client.pipeline(transaction=True) as pipe:
+            pipe.unlink(*self.keys.all_of(execution_id))
+            pipe.zrem(self.keys.executions, execution_id)
+            pipe.zrem(self.keys.deadlines, deadline_member(execution_id))
+            pipe.execute()
+
+    def _result_keys(self, execution_id: str, action_ids: Sequence[str]) -> list[str]:
+        """Celery's keys: the results of these actions, and that of the execution itself."""
+        own = self.results.task_key(execution_id)
+        return [*(self.results.key(execution_id, name) for name in action_ids), own]
+
+    def _in_slices(self, names: Sequence[str], command: Callable[[Any, str], Any]) -> None:
+        for start in range(0, len(names), SLICE):
+            with self.results.client.pipeline(transaction=False) as pipe:
+                for name in names[start : start + SLICE]:
+                    command(pipe, name)
+                pipe.execute()
 
     def _action_keys(self, execution_id: str) -> list[str]:
         keys = self.keys

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import (
     ActionExecutionState,
     ActionResult,
@@ -22,7 +23,7 @@ from workflow_state.models import (
     Skipped,
     Success,
 )
-from workflow_state.program import Program
+from workflow_state.program import Outline
 from workflow_state.store.reader import Reader
 from workflow_state.store.records import Record, Snapshot
 
@@ -34,12 +35,35 @@ def read_state(store: Reader, execution_id: str) -> ExecutionState:
         ExecutionNotFoundError: it is unknown.
     """
     snapshot = store.snapshot(execution_id)
-    program = Program.from_json(snapshot.program)
+    program = Outline.from_json(snapshot.program)
     completed = [name for name, record in snapshot.actions.items() if record.status == "completed"]
     return build_state(execution_id, program, snapshot, store.outputs(execution_id, completed))
 
 
-def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs: Mapping[str, Any]) -> ExecutionState:
+def iter_states(store: Reader, execution_id: str, page: int) -> Iterator[ActionExecutionState]:
+    """The states of all actions in the order of their levels, read ``page`` at a time.
+
+    Raises:
+        ExecutionNotFoundError: at once when it is unknown, later when it is gone meanwhile.
+    """
+    text = store.program(execution_id)
+    if text is None:
+        raise ExecutionNotFoundError(execution_id)
+    names = [name for level in Outline.from_json(text).levels for name in level]
+    parts = (names[start : start + page] for start in range(0, len(names), page))
+    return (state for part in parts for state in _read_states(store, execution_id, part))
+
+
+def _read_states(store: Reader, execution_id: str, names: list[str]) -> list[ActionExecutionState]:
+    records = store.records(execution_id, names)
+    attempts = store.attempts(execution_id, records)
+    outputs = store.outputs(execution_id, [name for name, record in records.items() if record.status == "completed"])
+    # Last: had it gone before, everything would look as if it were pending.
+    store.fields(execution_id, "status")
+    return [action_state(name, record, attempts.get(name, []), outputs) for name, record in records.items()]
+
+
+def build_state(execution_id: str, program: Outline, snapshot: Snapshot, outputs: Mapping[str, Any]) -> ExecutionState:
     """Put records and outputs together; actions come in the order of their levels."""
     fields = snapshot.fields
     states = {
@@ -52,7 +76,7 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
     return ExecutionState(
         id=execution_id,
         plan_id=program.plan_id,
-        status=_status(fields),
+        status=status_of(fields),
         started_at=started,
         completed_at=ended,
         action_states=states,
@@ -71,8 +95,8 @@ def build_state(execution_id: str, program: Program, snapshot: Snapshot, outputs
     )
 
 
-def _status(fields: Mapping[str, str]) -> ExecutionStatus:
-    """Paused for a confirmation is what a running execution is when nothing else can run."""
+def status_of(fields: Mapping[str, str]) -> ExecutionStatus:
+    """Where an execution stands; paused for a confirmation is a running one when nothing else can run."""
     waiting = int(fields.get("waiting") or 0)
     if fields["status"] == "running" and 0 < waiting >= int(fields["open"]) and not fields.get("cancel"):
         return ExecutionStatus.PAUSED_FOR_CONFIRMATION

@@ -10,8 +10,6 @@ if status == 'completed' or status == 'failed' or status == 'cancelled' then ret
 if redis.call('HSETNX', KEYS[1], 'cancel', ARGV[3]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   note(KEYS[3], clock(ARGV[1]), 'plan.execution.cancelling', '', cjson.encode({reason = ARGV[3]}))
-  if redis.call('HGET', KEYS[1], 'driver') ~= 'manual' then
-    redis.call('ZADD', KEYS[2], clock(ARGV[1]) + tonumber(ARGV[4]), ARGV[2] .. '|')
-  end
+  redis.call('ZADD', KEYS[2], clock(ARGV[1]) + tonumber(ARGV[4]), ARGV[2] .. '|')
 end
 return {'cancelled', head_of(KEYS[1])}

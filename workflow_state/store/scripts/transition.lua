@@ -1,8 +1,8 @@
 -- Change the status of one action of an execution that its caller drives by hand.
 --
--- KEYS  execution, actions, attempts, log, result
+-- KEYS  execution, actions, attempts, log, result, deadlines
 -- ARGV  clock, execution id, action id, new status, error JSON or '', reason or '', result payload or '',
---       '1' when a failure halts the execution
+--       '1' when this end of the action halts the execution, ms until the sweeper looks after what follows
 -- Returns {'ok'}, {'unknown'}, {'ended', status of the execution}, {'driven'} when workers drive it,
 --   {'stopping'} when nothing new may start, {'paused'} while the execution is paused, or {'illegal', status of the action}.
 -- Invariant: pending → running, skipped or failed; running → completed or failed; nothing else, and
@@ -25,6 +25,8 @@ if state[1] == 'initializing' then
   note(KEYS[4], now, 'plan.execution.started')
 end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
+redis.call('HSET', KEYS[1], 'touched_at', now)
+redis.call('ZADD', KEYS[6], now + tonumber(ARGV[9]), ARGV[2] .. '|')
 record.status = new
 if new == 'running' then
   record.attempt, record.token = record.attempt + 1, record.token + 1
