@@ -16,6 +16,7 @@ from celery import Celery
 
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ErrorCategory, ErrorDetail
+from workflow_state.store.closing import ask_to_delete, close
 from workflow_state.store.keys import deadline_member
 from workflow_state.store.records import Record, Settled
 from workflow_state.store.redis import Store
@@ -437,7 +438,7 @@ def test_the_end_is_claimed_by_one(bench: Bench) -> None:
     bench.now += LEASE
     assert bench.store.claim_end(bench.id, "you", LEASE) == "claimed"
     assert bench.store.claim_end("nobody", "me", LEASE) == "unknown"
-    bench.store.close(bench.id, [], 60)
+    close(bench.store, bench.id, [], 60)
     assert bench.store.claim_end(bench.id, "you", LEASE) == "closed"
 
 
@@ -501,18 +502,18 @@ def test_close_gives_every_key_its_ttl(bench: Bench) -> None:
     own = {key.decode() for key in bench.client.scan_iter() if bench.id in key.decode()}
     own |= {bench.results.key(bench.id, name) for name in ("a", "b", "s")}
     assert own <= bench.without_ttl()
-    bench.store.close(bench.id, ["a", "b", "s"], 60)
+    close(bench.store, bench.id, ["a", "b", "s"], 60)
     assert bench.without_ttl() == set()
     assert all(0 < bench.client.ttl(key) <= 60 for key in own)
     assert bench.deadline() is None
-    bench.store.close(bench.id, ["a", "b", "s"], 60)
+    close(bench.store, bench.id, ["a", "b", "s"], 60)
     assert bench.without_ttl() == set()
 
 
 def test_close_without_expiry_keeps_for_ever(bench: Bench) -> None:
     """With ``result_expires`` 0 nothing gets a TTL, and nobody looks after the execution any more."""
     bench.store.finalize(bench.id, "completed", None, LOOK)
-    bench.store.close(bench.id, [], 0)
+    close(bench.store, bench.id, [], 0)
     assert bench.store.keys.execution(bench.id) in bench.without_ttl()
     assert bench.deadline() is None
 
@@ -522,29 +523,29 @@ def test_what_was_deleted_does_not_come_back(bench: Bench) -> None:
     ``close`` writes nothing. What has not ended is refused and not changed.
     """
     before = bench.everything()
-    assert bench.store.delete(bench.id, LOOK) == ("open", "running")
+    assert ask_to_delete(bench.store, bench.id, LOOK) == ("open", "running")
     assert bench.everything() == before
     bench.advance(0, 1)
     bench.begin("a")
     bench.finish("a")
     bench.store.finalize(bench.id, "completed", None, LOOK)
-    assert bench.store.delete(bench.id, LOOK) == ("ending", "")
+    assert ask_to_delete(bench.store, bench.id, LOOK) == ("ending", "")
     assert bench.field("status") == "completed"
-    bench.store.close(bench.id, ["a"], 60)
+    close(bench.store, bench.id, ["a"], 60)
     assert bench.everything() == {}
-    bench.store.close(bench.id, ["a"], 60)
+    close(bench.store, bench.id, ["a"], 60)
     assert bench.everything() == {}
-    assert bench.store.delete(bench.id, LOOK) == ("unknown", "")
+    assert ask_to_delete(bench.store, bench.id, LOOK) == ("unknown", "")
 
 
 def test_a_removal_that_was_cut_off_is_found(bench: Bench) -> None:
     """A caller that dies between asking and removing leaves a deadline, and what looks after that removes it."""
     bench.store.finalize(bench.id, "failed", None, LOOK)
-    bench.store.close(bench.id, ["a"], 0)
+    close(bench.store, bench.id, ["a"], 0)
     assert bench.deadline() is None
-    assert bench.store.delete(bench.id, LOOK) == ("closed", "")
+    assert ask_to_delete(bench.store, bench.id, LOOK) == ("closed", "")
     assert bench.deadline() == bench.now + LOOK
-    bench.store.close(bench.id, ["a"], 0)
+    close(bench.store, bench.id, ["a"], 0)
     assert bench.everything() == {}
 
 

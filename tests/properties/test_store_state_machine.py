@@ -28,6 +28,7 @@ from tests.properties.likely_calls import always, call, likely_calls
 from tests.properties.store_model import ERROR, LEASE, LOOK_AFTER, OVER, TERMINAL, Execution, Model
 from tests.properties.store_view import View, agrees, promises_hold, version_grows
 from workflow_state.models import ErrorCategory, ErrorDetail
+from workflow_state.store.closing import close
 from workflow_state.store.records import Head, Settled
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
@@ -316,7 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Everything of an ended execution gets its TTL."""
         for execution_id, known in self.model.executions.items():
             if known.over and not known.open:
-                self.store.close(execution_id, ACTIONS, 3600)
+                close(self.store, execution_id, ACTIONS, 3600)
                 known.closed = True
                 self.model.deadlines.pop((execution_id, ""), None)
 

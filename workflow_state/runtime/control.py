@@ -8,6 +8,7 @@ from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, I
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import Engine
+from workflow_state.store.closing import ask_to_delete, remove
 
 #: Seconds that ``delete`` waits for the end of an execution to be carried out, and between two looks.
 ENDING, LOOK = 2.0, 0.02
@@ -61,7 +62,7 @@ def delete(engine: Engine, execution_id: str) -> bool:
         ExecutionNotFoundError: it is unknown.
         InvalidTransitionError: it has not ended.
     """
-    answer, status = engine.store.delete(execution_id, engine.settings.lease_ms)
+    answer, status = ask_to_delete(engine.store, execution_id, engine.settings.lease_ms)
     if answer == "unknown":
         raise ExecutionNotFoundError(execution_id)
     if answer == "open":
@@ -73,7 +74,7 @@ def delete(engine: Engine, execution_id: str) -> bool:
     engine.programs.forget(execution_id)
     if answer == "closed":
         if program is not None:
-            engine.store.remove(execution_id, list(program.steps))
+            remove(engine.store, execution_id, list(program.steps))
         return True
     until = time.monotonic() + ENDING
     while (there := engine.store.head(execution_id) is not None) and time.monotonic() < until:

@@ -26,6 +26,7 @@ from workflow_state.runtime.programs import ProgramCache
 from workflow_state.runtime.schedule import Means, Schedule
 from workflow_state.runtime.settling import Settling
 from workflow_state.settings import Settings
+from workflow_state.store.closing import close
 from workflow_state.store.records import Head
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
@@ -190,7 +191,7 @@ class Engine:
         program, head = self.programs.get(execution_id), self.store.head(execution_id)
         if program is not None and head is not None:
             kept = self.settings.kept(head.status, self.store.results.expires)
-            self.store.close(execution_id, list(program.steps), kept)
+            close(self.store, execution_id, list(program.steps), kept)
 
     def _end_if(self, execution_id: str, program: Program, head: Head | None) -> None:
         """End an execution of which nothing is open and nothing more comes."""

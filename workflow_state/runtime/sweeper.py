@@ -16,6 +16,7 @@ from workflow_state.runtime import canvas, control
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
+from workflow_state.store.closing import forget_expired
 from workflow_state.store.outages import is_outage
 
 #: Seconds between two looks at a part of the index of executions.
@@ -66,7 +67,7 @@ class Sweeper:
             return
         self._tidy_at = now + TIDY_INTERVAL
         for _ in range(TIDY_SLICES):
-            self._cursor, gone = self._engine.store.forget_expired(self._cursor)
+            self._cursor, gone = forget_expired(self._engine.store, self._cursor)
             if not gone:
                 return
 

@@ -292,14 +292,6 @@ class Store(Reader):
         members = self.run("due", names, [limit, push_back_ms, SWEEPER_FORGOTTEN_MS])
         return [split_member(member.decode()) for member in members]
 
-    def forget_expired(self, cursor: int) -> tuple[int, int]:
-        """Drop some executions from the index whose records are gone: where to go on (0: at the end), how many."""
-        client, index = self.results.client, self.keys.executions
-        cursor, found = client.zscan(index, cursor, count=SLICE)
-        ids = [member.decode() for member, _ in found]
-        gone = self.run("forget", [index, *map(self.keys.execution, ids)], ids)
-        return int(cursor), int(gone)
-
     def forget_deadline(self, execution_id: str, action_id: str = "") -> None:
         """Drop a deadline that means nothing any more."""
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
@@ -323,49 +315,6 @@ class Store(Reader):
             return self._now()
         seconds, micros = self.results.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
-
-    def close(self, execution_id: str, action_ids: Sequence[str], seconds: float) -> None:
-        """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it.
-
-        Where somebody asked for it to be deleted, it is. Safe to repeat, as is every part of it.
-        """
-        answer = self.run("close", [self.keys.execution(execution_id)], [])
-        if answer is None:
-            return
-        if answer == b"deleting":
-            self.remove(execution_id, action_ids)
-            return
-        if seconds:
-            names = [*self._result_keys(execution_id, action_ids), *self.keys.all_of(execution_id)]
-            self._in_slices(names, lambda pipe, name: pipe.pexpire(name, max(1, int(seconds * 1000))))
-        self.forget_deadline(execution_id)
-
-    def delete(self, execution_id: str, look_after_ms: int) -> tuple[str, str]:
-        """Ask for an execution to be deleted; see ``delete.lua`` for the answers. The second is its status."""
-        names = [self.keys.execution(execution_id), self.keys.deadlines]
-        reply = [part.decode() for part in self.run("delete", names, [execution_id, look_after_ms])]
-        return reply[0], reply[1] if len(reply) > 1 else ""
-
-    def remove(self, execution_id: str, action_ids: Sequence[str]) -> None:
-        """Remove all of an execution, the records last: until these are gone, it can be repeated."""
-        self._in_slices(self._result_keys(execution_id, action_ids), lambda pipe, name: pipe.unlink(name))
-        with self.results.client.pipeline(transaction=True) as pipe:
-            pipe.unlink(*self.keys.all_of(execution_id))
-            pipe.zrem(self.keys.executions, execution_id)
-            pipe.zrem(self.keys.deadlines, deadline_member(execution_id))
-            pipe.execute()
-
-    def _result_keys(self, execution_id: str, action_ids: Sequence[str]) -> list[str]:
-        """Celery's keys: the results of these actions, and that of the execution itself."""
-        own = self.results.task_key(execution_id)
-        return [*(self.results.key(execution_id, name) for name in action_ids), own]
-
-    def _in_slices(self, names: Sequence[str], command: Callable[[Any, str], Any]) -> None:
-        for start in range(0, len(names), SLICE):
-            with self.results.client.pipeline(transaction=False) as pipe:
-                for name in names[start : start + SLICE]:
-                    command(pipe, name)
-                pipe.execute()
 
     def _action_keys(self, execution_id: str) -> list[str]:
         keys = self.keys
