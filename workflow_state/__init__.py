@@ -48,10 +48,13 @@ from workflow_state.event_types import (
     ActionRequested,
     ActionRetrying,
     ActionSkipped,
+    Answer,
+    CompletedAnswer,
     ConfirmationReceived,
     ConfirmationRequested,
     Event,
     EventError,
+    FailedAnswer,
     PlanCancelled,
     PlanCancelling,
     PlanCompleted,
@@ -60,6 +63,7 @@ from workflow_state.event_types import (
     PlanResumed,
     PlanStarted,
 )
+from workflow_state.events import EventListener, publish_answer
 from workflow_state.metrics import (
     PerformanceMetrics,
     calculate_execution_metrics,
@@ -85,6 +89,7 @@ from workflow_state.models import (
     OutcomeValidation,
     PlanMetadata,
     PlannedAction,
+    Progress,
     RetryPolicy,
     Skipped,
     Success,
@@ -100,6 +105,8 @@ from workflow_state.patterns import (
 )
 from workflow_state.pictures import plan_to_dot, plan_to_mermaid, plan_to_svg
 from workflow_state.references import Outcome, Reference, parse_reference, resolve_reference
+from workflow_state.remote_executor import RemoteExecutor
+from workflow_state.runtime import answers as _answers  # noqa: F401 - installs itself in workers
 from workflow_state.runtime import sweeper as _sweeper  # noqa: F401 - installs itself in workers
 from workflow_state.runtime import worker_logs as _worker_logs  # noqa: F401 - likewise
 from workflow_state.runtime.submission import PlanResult
@@ -148,6 +155,7 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "ActionExecutionState",
     "ActionStatus",
     "Attempt",
+    "Progress",
     "ErrorCategory",
     "ErrorDetail",
     "Success",
@@ -171,6 +179,13 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "ActionSkipped",
     "ConfirmationRequested",
     "ConfirmationReceived",
+    "EventListener",
+    # remote actions
+    "RemoteExecutor",
+    "Answer",
+    "CompletedAnswer",
+    "FailedAnswer",
+    "publish_answer",
     # plans, checked and compiled
     "validate_execution_plan",
     "validate_plan_logic",

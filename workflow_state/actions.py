@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NotRequired, Required, TypeVar, get_args, get_type_hints
 
 import structlog
@@ -46,10 +46,22 @@ class ActionContext:
     idempotency_key: str
     logger: structlog.stdlib.BoundLogger
     cancel_check: Callable[[], bool]
+    progress_report: Callable[[float, str], object] = field(default=lambda _fraction, _message: None)
 
     def is_cancelled(self) -> bool:
         """Whether the execution has been cancelled: a long action looks now and then, and ends early."""
         return self.cancel_check()
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Say how far the attempt has come, for whoever reads the state.
+
+        Args:
+            fraction: from 0 to 1; what is outside is taken as the nearer end.
+            message: what it is at, a short line.
+
+        Only the newest is kept; what comes less than half a second after the one before may be left out.
+        """
+        self.progress_report(min(max(float(fraction), 0.0), 1.0), str(message)[:500])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class Action:
     inputs: TypeAdapter[dict[str, Any]]
     output: TypeAdapter[Any]
     context_parameter: str | None
+    remote: bool = False
 
     def run(self, inputs: Mapping[str, JsonValue], context: ActionContext) -> JsonValue:
         """Validate, call (an async function in a loop of its own), validate, and give the output as JSON.
@@ -69,10 +82,14 @@ class Action:
             ActionError: ``validation_failed``, not retryable, for inputs or output of the wrong form.
             Exception: whatever the function raises.
         """
-        try:
-            arguments = self.inputs.validate_python(dict(inputs))
-        except ValidationError as error:
-            raise _form_error(f"Inputs of action definition {self.id!r} are not valid", error) from None
+        if self.remote:
+            raise ActionError(
+                f"The action definition {self.id!r} is remote: another service carries it out, not this process",
+                category=ErrorCategory.UNKNOWN_ACTION,
+                retryable=False,
+                suggestion="run the plan on workers, or give a function for it: run_plan(plan, actions={...})",
+            )
+        arguments = self.check_inputs(inputs)
         if self.context_parameter:
             if self.context_parameter in arguments:
                 # Only a function that takes any input gets here; dropping one silently would be worse.
@@ -86,6 +103,25 @@ class Action:
         result = self.function(**arguments)
         if inspect.isawaitable(result):
             result = asyncio.run(_wait_for(result))
+        return self.check_output(result)
+
+    def check_inputs(self, inputs: Mapping[str, JsonValue]) -> dict[str, Any]:
+        """The inputs as the function takes them.
+
+        Raises:
+            ActionError: ``validation_failed``, not retryable.
+        """
+        try:
+            return self.inputs.validate_python(dict(inputs))
+        except ValidationError as error:
+            raise _form_error(f"Inputs of action definition {self.id!r} are not valid", error) from None
+
+    def check_output(self, result: Any) -> JsonValue:
+        """The output as JSON, validated by the return annotation.
+
+        Raises:
+            ActionError: ``validation_failed``, not retryable.
+        """
         try:
             output: JsonValue = self.output.dump_python(self.output.validate_python(result), mode="json")
         except ValidationError as error:
@@ -119,8 +155,13 @@ class ActionRegistry:
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
 
-    def action(self, definition_id: str) -> Callable[[F], F]:
+    def action(self, definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
         """Decorator that registers a function, async function or Celery task; gives it back unchanged.
+
+        Args:
+            definition_id: by which plans name it.
+            remote: another service carries the action out. The function only says, by its annotations, what
+                goes in and what comes out, and is never called.
 
         Raises:
             ActionRegistrationError: the id is taken by another function, or its signature cannot
@@ -128,12 +169,12 @@ class ActionRegistry:
         """
 
         def register(function: F) -> F:
-            self.register(definition_id, function)
+            self.register(definition_id, function, remote=remote)
             return function
 
         return register
 
-    def register(self, definition_id: str, function: Callable[..., Any]) -> Action:
+    def register(self, definition_id: str, function: Callable[..., Any], *, remote: bool = False) -> Action:
         """Register without decorator: ``registry.register("payments.charge", charge_task)``."""
         known = self._actions.get(definition_id)
         # A Celery task keeps its function, already bound to it, in ``run``.
@@ -143,7 +184,7 @@ class ActionRegistry:
                 f"The action definition {definition_id!r} is already {_name(known.function)}; "
                 f"{_name(target)} needs an id of its own"
             )
-        built = _build(definition_id, target)
+        built = replace(_build(definition_id, target), remote=remote)
         self._actions[definition_id] = built
         return built
 
@@ -167,6 +208,11 @@ class ActionRegistry:
             hint = nearest(definition_id, self._actions) or "import the module that registers it in the worker"
             raise UnknownActionError(f"No action is registered as {definition_id!r} here ({hint}); registered: {names}")
         return found
+
+    def is_remote(self, definition_id: str) -> bool:
+        """Whether it is registered as carried out by another service."""
+        found = self._actions.get(definition_id)
+        return found is not None and found.remote
 
     def __contains__(self, definition_id: object) -> bool:
         return definition_id in self._actions

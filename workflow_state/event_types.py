@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from workflow_state.models import ErrorCategory, Milliseconds, Model
+from workflow_state.models import ErrorCategory, ErrorDetail, Milliseconds, Model
 
 #: Raised whenever a listener written for an older version could misread an event.
 EVENT_SCHEMA_VERSION = 1
@@ -183,3 +183,33 @@ Event = Annotated[
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 #: After one of these nothing happens to an execution any more.
 LAST = frozenset({"plan.execution.completed", "plan.execution.failed", "plan.execution.cancelled"})
+
+
+class AnswerBase(Model):
+    """What a remote service says of an action that it was asked for; ids and ``attempt`` as in the request.
+
+    ``attempt`` None means whichever is waited for.
+    """
+
+    execution_id: str
+    action_id: str
+    attempt: int | None = None
+
+
+class CompletedAnswer(AnswerBase):
+    """The service has done it."""
+
+    type: Literal["action.execute.completed"] = "action.execute.completed"
+    output: JsonValue = None
+
+
+class FailedAnswer(AnswerBase):
+    """The service could not do it; ``error`` and the action's retry policy decide whether it is asked again."""
+
+    type: Literal["action.execute.failed"] = "action.execute.failed"
+    error: ErrorDetail
+
+
+Answer = Annotated[CompletedAnswer | FailedAnswer, Field(discriminator="type")]
+#: Reads and writes any answer.
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)

@@ -254,6 +254,15 @@ class Attempt(Model):
     error: ErrorDetail | None = None
 
 
+class Progress(Model):
+    """How far an attempt has come, as it last said itself: ``fraction`` from 0 to 1, and a line on what it is at."""
+
+    fraction: float
+    message: str = ""
+    attempt: int = 1
+    at: datetime
+
+
 class ActionExecutionState(Model):
     """One action of an execution. ``duration`` (ms) runs from first start to end, waits between attempts included.
 
@@ -269,6 +278,7 @@ class ActionExecutionState(Model):
     result: ActionResult | None = None
     error: ErrorDetail | None = None
     trace: tuple[Attempt, ...] = ()
+    progress: Progress | None = None
 
 
 class ConfirmationState(Model):

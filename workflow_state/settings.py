@@ -43,6 +43,9 @@ class Settings(BaseModel):
         metrics_address: ``host:port`` at which a worker serves metrics to Prometheus; port 0 takes a free one, which
             the log tells. None: no metrics. Needs the extra ``[prometheus]``.
         tracing: a span for each execution and attempt, in callers and workers. Needs the extra ``[otel]``.
+        events: send every event of every execution to the exchange ``<prefix>.events`` (see ``workflow_state.events``).
+            Each step of an action then takes a few round trips more. Requests of remote actions are always sent.
+        remote_timeout: seconds after which a remote action without a ``timeout`` in the plan has failed unanswered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +70,8 @@ class Settings(BaseModel):
     on_error: str | Callable[..., Any] | None = None
     metrics_address: str | None = Field(default=None, pattern=r"^\S+:\d{1,5}$")
     tracing: bool = False
+    events: bool = False
+    remote_timeout: float = Field(default=3600.0, gt=0)
 
     @property
     def lease_ms(self) -> int:

@@ -11,6 +11,7 @@ from celery import Celery, current_app
 from pydantic import JsonValue
 
 from workflow_state import rules
+from workflow_state.actions import registry
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
 from workflow_state.event_types import Event
 from workflow_state.models import (
@@ -26,6 +27,7 @@ from workflow_state.references import MISSING
 from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
 from workflow_state.runtime.manual import ManualDriver, result_for, result_of
+from workflow_state.runtime.outside import record_result
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
@@ -78,6 +80,8 @@ class StateManager:
     def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:
         """Change the status of an action of an execution that you drive.
 
+        Where workers drive, only as :meth:`record_action_result` may.
+
         ``running`` needs every dependency to have ended well enough; ``completed``, ``failed`` and ``skipped``
         record an empty result of that kind.
 
@@ -91,10 +95,13 @@ class StateManager:
         elif wanted == ActionStatus.PENDING:
             raise InvalidTransitionError(f"Action {action_id!r} cannot become pending: every action starts so")
         else:
-            self._manual.end(execution_id, action_id, result_for(wanted))
+            self._end(execution_id, action_id, result_for(wanted))
 
     def record_action_result(self, execution_id: str, action_id: str, result: object) -> None:
-        """Record how an action of an execution that you drive ended; status and result change together.
+        """Record how an action ended; status and result change together.
+
+        For executions that you drive. Where workers drive, it ends a remote action, or one that waits for a
+        confirmation: those that no worker runs.
 
         Args:
             execution_id, action_id: which action.
@@ -103,9 +110,9 @@ class StateManager:
 
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
-            InvalidTransitionError: the action is not running, or workers drive the execution; nothing changed.
+            InvalidTransitionError: the action is not running, or a worker runs it; nothing changed.
         """
-        self._manual.end(execution_id, action_id, result_of(result))
+        self._end(execution_id, action_id, result_of(result))
 
     def get_full_state(self, execution_id: str) -> ExecutionState:
         """Everything known of an execution, read at one moment.
@@ -329,6 +336,12 @@ class StateManager:
         )
         found: PlanResult = execute_plan.AsyncResult(new_id)
         return found
+
+    def _end(self, execution_id: str, action_id: str, result: ActionResult) -> None:
+        if self._store.fields(execution_id, "driver") == ["manual"]:
+            self._manual.end(execution_id, action_id, result)
+        else:
+            record_result(self._engine, registry, execution_id, action_id, result)
 
     def _step_of(self, execution_id: str, action_id: str) -> None:
         steps = self._program(execution_id).steps

@@ -269,6 +269,27 @@ def fatal(ctx: ActionContext, times: int = 1_000) -> int:
     return ctx.attempt
 
 
+@action("test.remote", remote=True)
+def elsewhere(value: int, fail: str = "", gate: str = "") -> int:
+    """Carried out by ``tests.integration.remote_service``; here it only says what goes in and comes out."""
+    raise AssertionError("a remote action ran in a worker")
+
+
+@action("test.unserved", remote=True)
+def unserved(value: int) -> int:
+    """No service carries it out: tests answer themselves."""
+    raise AssertionError("a remote action ran in a worker")
+
+
+@action("test.progress")
+def reports(ctx: ActionContext, name: str) -> str:
+    """Says how far it has come, then waits at its gate."""
+    ctx.progress(0.25, "a quarter")
+    ctx.progress(2.0, "beyond the end")
+    _note(f"started:{name}", os.getpid())
+    return "opened" if _wait_at(name) else "timed out"
+
+
 @shared_task(name="test.prepare")
 def prepare(value: Any = "prepared") -> Any:
     """Stands before a plan."""

@@ -25,10 +25,11 @@ NAMES = """
     ExecutionPlan PlannedAction Condition ErrorHandling ExpectedOutcome Intent OutcomeValidation PlanMetadata
     RetryPolicy UserConfirmation
     ExecutionState ExecutionStatus ExecutionMetrics ExecutionPage ExecutionSummary ActionExecutionState ActionStatus
-    Attempt ErrorCategory ErrorDetail Success Failure Skipped
+    Attempt Progress ErrorCategory ErrorDetail Success Failure Skipped
     Event EventError PlanStarted PlanPaused PlanResumed PlanCancelling PlanCompleted PlanFailed PlanCancelled
     ActionRequested ActionCompleted ActionFailed ActionRetrying ActionLost ActionSkipped
-    ConfirmationRequested ConfirmationReceived
+    ConfirmationRequested ConfirmationReceived EventListener
+    RemoteExecutor Answer CompletedAnswer FailedAnswer publish_answer
     validate_execution_plan validate_plan_logic find_plan_problems find_circular_dependencies compile_plan
     parse_reference resolve_reference Reference Outcome
     plan_to_svg plan_to_mermaid plan_to_dot

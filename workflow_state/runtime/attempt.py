@@ -55,9 +55,7 @@ def run_attempt(
     secrets = AttemptSecrets(lambda: _secrets(step, inputs, actions, redactor))
     with attempt_bound(info, secrets):
         try:
-            seen = rules.see_through(program, step.sources, outcomes)
-            budget = None if max_input_size is None else Budget(max_input_size)
-            inputs = {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
+            inputs = resolve_inputs(program, step, outcomes, max_input_size)
             return AttemptResult(actions.get(step.definition).run(inputs, context))
         except SystemExit as error:
             # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
@@ -68,6 +66,19 @@ def run_attempt(
         except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
             report_error(error, info)
             return failed(error, step, redactor, secrets())
+
+
+def resolve_inputs(
+    program: Program, step: Step, outcomes: Mapping[str, Outcome], max_input_size: int | None = None
+) -> dict[str, JsonValue]:
+    """The inputs of a step with every reference in them replaced by what it names.
+
+    Raises:
+        ReferenceNotFoundError, InputTooLargeError: a reference finds nothing, or too much.
+    """
+    seen = rules.see_through(program, step.sources, outcomes)
+    budget = None if max_input_size is None else Budget(max_input_size)
+    return {name: resolve_value(value, seen, budget) for name, value in step.inputs.items()}
 
 
 def failed(

@@ -18,6 +18,7 @@ from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionPlan, Exe
 from workflow_state.program import Program
 from workflow_state.redaction import Redactor
 from workflow_state.runtime.dataflow import Dataflow
+from workflow_state.runtime.forwarding import Forwarder
 from workflow_state.runtime.leases import LeaseKeeper
 from workflow_state.runtime.levels import Levels
 from workflow_state.runtime.observers import observers_of
@@ -52,6 +53,9 @@ class Engine:
         self.programs = ProgramCache(self.store, self.settings.programs_cached)
         self.redactor = Redactor(self.settings.secret_names)
         self.log = get_logger(self.redactor)
+        self.forwarder = Forwarder(app, self.settings, self.store, self.programs) if self.settings.events else None
+        if self.forwarder is not None:
+            self.store.on_change = self.forwarder.forward
         self.observers = observers_of(app)
         self.settling = Settling(self.store, self.settings.lease_ms)
         means = Means(app, self.settings, self.store, self.settling, self.redactor, self.observers, self.log)
@@ -190,8 +194,9 @@ class Engine:
         reached("closing")
         program, head = self.programs.get(execution_id), self.store.head(execution_id)
         if program is not None and head is not None:
+            all_sent = self.forwarder is None or self.forwarder.forward(execution_id)
             kept = self.settings.kept(head.status, self.store.results.expires)
-            close(self.store, execution_id, list(program.steps), kept)
+            close(self.store, execution_id, list(program.steps), kept, look_again=not all_sent)
 
     def _end_if(self, execution_id: str, program: Program, head: Head | None) -> None:
         """End an execution of which nothing is open and nothing more comes."""

@@ -14,11 +14,13 @@ Point = Literal[
     "level half published",  # some of its messages are out
     "level published",  # all are out, which is not noted yet
     "before user code",  # the lease is taken
+    "requested",  # a remote service is asked, which is not on record yet
     "after user code",  # the result is not recorded yet
     "recorded",  # the last action of a level has ended, the next level has not started
     "ended",  # the final status is set, the finishing message is not sent
     "ending",  # the finishing task has claimed the end, the result is not stored
     "closing",  # its result is stored, its records have no TTL yet
+    "events sent",  # listeners have been sent events, which is not on record yet
     "sweeping",  # deadlines are claimed, nothing is sent
 ]
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from celery.exceptions import Ignore, Retry, SoftTimeLimitExceeded
 
 from workflow_state.actions import ActionContext, registry
-from workflow_state.errors import WorkflowStateError
+from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, WorkflowStateError
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
-from workflow_state.runtime import canvas
-from workflow_state.runtime.attempt import run_attempt
+from workflow_state.runtime import canvas, remote
+from workflow_state.runtime.attempt import failed, run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.recording import RESULT_TRIES, AttemptEnd, Recording
 from workflow_state.store.keys import action_task_id
+from workflow_state.store.outages import is_outage
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Begun
 from workflow_state.telemetry import AttemptInfo
+
+#: Seconds between two notes of an action's progress.
+PROGRESS_INTERVAL = 0.5
 
 
 class Delivery:
@@ -67,7 +73,14 @@ class Delivery:
         store, settings = self.engine.store, self.engine.settings
         owner = new_owner(self.task.request.hostname)
         begun = store.begin(
-            self.execution_id, self.action_id, self.attempt, owner, settings.lease_ms, step.sources, step.level
+            self.execution_id,
+            self.action_id,
+            self.attempt,
+            owner,
+            settings.lease_ms,
+            step.sources,
+            step.level,
+            remote=registry.is_remote(step.definition),
         )
         if begun.answer != "lease":
             self._refused(begun)
@@ -77,6 +90,9 @@ class Delivery:
         self.recording.watched = self.engine.observers.start(info, self.task.request, lost=begun.attempt > self.attempt)
         with self.engine.leases.hold(self.execution_id, self.action_id, begun.token):
             result = self._attempt(program, step, begun)
+        if result is None:
+            remote.leave(self.engine, step, self.execution_id, begun)
+            raise Ignore("a remote service has been asked")
         delay = self.recording.record(step, begun, result)
         if delay is not None:
             self._try_again(begun.attempt + 1, delay, result.error)
@@ -89,7 +105,7 @@ class Delivery:
         """
         program = self.engine.programs.get(self.execution_id)
         record = self.engine.store.records(self.execution_id, [self.action_id])[self.action_id]
-        running = record.status == "running" and record.phase != "retry"
+        running = record.status == "running" and record.phase is None
         # Another attempt means another delivery took over: its lease is not ours to end.
         if program is None or not running or record.attempt != self.attempt:
             return
@@ -113,8 +129,11 @@ class Delivery:
         if head is not None:
             engine.catch_up(self.execution_id, self.action_id, head)
 
-    def _attempt(self, program: Program, step: Step, begun: Begun) -> AttemptEnd:
-        """Run the user's code; an exception of any kind becomes an error in the result."""
+    def _attempt(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
+        """Run the user's code, or ask the service that has it (None: it was asked).
+
+        An exception of any kind becomes an error in the result.
+        """
         if begun.lost >= self.engine.settings.max_lost:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return AttemptEnd(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))
@@ -124,6 +143,8 @@ class Delivery:
             return AttemptEnd(
                 error=ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=message, retryable=False)
             )
+        if registry.is_remote(step.definition):
+            return self._request(program, step, begun)
         reached("before user code")
         limit, redactor = self.engine.settings.max_input_size, self.engine.redactor
         result = run_attempt(program, step, self._sources(step, begun), registry, context, limit, redactor)
@@ -131,6 +152,13 @@ class Delivery:
         if result.error is not None:
             return AttemptEnd(error=result.error, traceback=result.traceback)
         return self.recording.encode(step, result.output)
+
+    def _request(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
+        sources = self._sources(step, begun)
+        try:
+            return remote.request(self.engine, registry, program, step, self.execution_id, begun, sources)
+        except (ActionError, ReferenceNotFoundError, InputTooLargeError) as error:
+            return AttemptEnd(error=failed(error, step, self.engine.redactor).error)
 
     def _sources(self, step: Step, begun: Begun) -> Mapping[str, Outcome]:
         results = self.engine.store.results
@@ -151,7 +179,24 @@ class Delivery:
             idempotency_key=action_task_id(execution_id, self.action_id),
             logger=self.log,
             cancel_check=lambda: store.fields(execution_id, "cancel") != [""],
+            progress_report=self._progress_report(begun),
         )
+
+    def _progress_report(self, begun: Begun) -> Callable[[float, str], object]:
+        store, execution_id, action_id, last = self.engine.store, self.execution_id, self.action_id, [-math.inf]
+
+        def report(fraction: float, message: str) -> None:
+            if time.monotonic() - last[0] < PROGRESS_INTERVAL and fraction < 1:
+                return
+            last[0] = time.monotonic()
+            try:
+                store.report_progress(execution_id, action_id, begun.token, fraction, message)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                self.log.warning("progress not noted", error=str(error))
+
+        return report
 
     def _try_again(self, attempt: int, delay_ms: int, error: ErrorDetail | None) -> NoReturn:
         """Send the next attempt; a long wait is left to the sweeper, so no worker holds the message."""

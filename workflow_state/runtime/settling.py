@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workflow_state import rules
-from workflow_state.models import ErrorDetail
+from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.store.records import Head, Settled
 from workflow_state.store.redis import Store
@@ -42,7 +42,8 @@ class Settling:
     def stop_open(self, execution_id: str, action_ids: Sequence[str], halted: str) -> Head | None:
         """End those of these open actions that must not start, as the execution halted or ("") was cancelled.
 
-        Between two attempts an action goes on when the execution halted: it has begun. A cancel ends it.
+        Between two attempts, or with a remote service, an action goes on when the execution halted: it has begun.
+        A cancel ends it.
         """
         records = self._store.records(execution_id, action_ids)
         settled = [
@@ -53,7 +54,7 @@ class Settling:
         settled += [
             self._stopped_between(execution_id, name, record.error)
             for name, record in records.items()
-            if record.phase == "retry" and record.error and not halted
+            if record.phase in ("retry", "remote") and not halted
         ]
         return self._store.settle(execution_id, settled, were_open=True, look_after_ms=self._look_after_ms)
 
@@ -67,7 +68,14 @@ class Settling:
         ]
         self._store.settle(execution_id, settled, were_open=False, look_after_ms=self._look_after_ms)
 
-    def _stopped_between(self, execution_id: str, action_id: str, error: str) -> Settled:
-        detail = ErrorDetail.model_validate_json(error)
+    def _stopped_between(self, execution_id: str, action_id: str, error: str | None) -> Settled:
+        detail = ErrorDetail.model_validate_json(error) if error else _CANCELLED
         payload = self._store.results.failure(execution_id, action_id, detail)
-        return Settled(action_id, "failed", payload, error=error, between_attempts=True)
+        return Settled(action_id, "failed", payload, error=detail.model_dump_json(), between_attempts=True)
+
+
+_CANCELLED = ErrorDetail(
+    category=ErrorCategory.USER_CANCELLED,
+    message="The execution was cancelled while a remote service was asked for this action",
+    retryable=False,
+)

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 
 from workflow_state.errors import NewerSchemaError
-from workflow_state.runtime import canvas, control
+from workflow_state.runtime import canvas, control, remote
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
@@ -81,6 +81,11 @@ class Sweeper:
         elif record.status == "pending" and record.phase == "confirmation":
             engine.observers.tell("swept", "confirmation_timed_out", 1)
             control.confirmation_timed_out(engine, execution_id, action_id)
+        elif record.phase == "remote":
+            # The deadline may have been pushed back by a look before, or this look be early.
+            if (record.due or 0) <= engine.store.now():
+                engine.observers.tell("swept", "remote_unanswered", 1)
+                remote.unanswered(engine, program.steps[action_id], execution_id, record)
         elif head is not None and head.paused and not head.stopping:
             engine.log.debug("left until it is resumed", execution_id=execution_id, action_id=action_id)
         elif record.status == "running" or record.phase == "confirmed":
@@ -99,8 +104,12 @@ class Sweeper:
         """
         engine = self._engine
         head = engine.store.head(execution_id)
+        all_sent = engine.forwarder is None or engine.forwarder.forward(execution_id)
         if head is None:
             engine.store.forget_deadline(execution_id)
+        elif head.ended and engine.store.fields(execution_id, "closed") == ["1"]:
+            if all_sent:
+                engine.store.forget_deadline(execution_id)
         elif head.ended:
             engine.observers.tell("swept", "end_resent", 1)
             engine.publish_finish(execution_id)

@@ -1,8 +1,9 @@
-"""The four Celery tasks. They are ``shared_task``: they belong to whatever app is in use.
+"""The Celery tasks. They are ``shared_task``: they belong to whatever app is in use.
 
 ========================  ==================================================================
 ``execute_plan(plan)``    accept a plan and start it; its task id is the execution id
 ``execute_action``        one attempt of one action
+``record_answer``         record what a remote service answered
 ``advance``               start what can be started, or publish a part of it
 ``finish``                end the execution, as the very task that ``execute_plan`` was
 ========================  ==================================================================
@@ -32,6 +33,7 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.runtime.observers import observers_of
+from workflow_state.runtime.outside import read_answer, take_answer
 from workflow_state.runtime.privacy import hide_state
 from workflow_state.runtime.runner import Delivery
 from workflow_state.runtime.submission import (
@@ -201,6 +203,12 @@ class ActionTask(EngineTask):
 def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 1) -> None:
     """Run one attempt of an action; its result goes to the backend together with its record."""
     Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
+
+
+@shared_task(bind=True, base=EngineTask, name="workflow_state.record_answer", ignore_result=True)
+def record_answer(self: Any, answer: dict[str, Any]) -> None:
+    """Record what a remote service answered; one that cannot be read fails the attempt that it names, if any."""
+    take_answer(engine_of(self.app), registry, read_answer(answer))
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.advance", ignore_result=True)

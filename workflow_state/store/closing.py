@@ -13,10 +13,10 @@ from workflow_state.store.reader import SLICE
 from workflow_state.store.redis import Store
 
 
-def close(store: Store, execution_id: str, action_ids: Sequence[str], seconds: float) -> None:
+def close(store: Store, execution_id: str, action_ids: Sequence[str], seconds: float, *, look_again: bool) -> None:
     """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it.
 
-    Where somebody asked for it to be deleted, it is.
+    Where somebody asked for it to be deleted, it is. ``look_again``: the sweeper has something to do for it yet.
     """
     answer = store.run("close", [store.keys.execution(execution_id)], [])
     if answer is None:
@@ -28,7 +28,8 @@ def close(store: Store, execution_id: str, action_ids: Sequence[str], seconds: f
         names = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
         milliseconds = max(1, int(seconds * 1000))
         _in_slices(store, names, lambda pipe, name: pipe.pexpire(name, milliseconds))
-    store.forget_deadline(execution_id)
+    if not look_again:
+        store.forget_deadline(execution_id)
 
 
 def ask_to_delete(store: Store, execution_id: str, look_after_ms: int) -> tuple[str, str]:

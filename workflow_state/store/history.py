@@ -66,8 +66,7 @@ def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
 def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
     """One entry as an event."""
     found: dict[str, Any] = {
-        # The time is part of it: after a crash the server may count a lost second's numbers again.
-        "id": f"{execution_id}/{entry.number}/{entry.at}",
+        "id": event_id(execution_id, entry.number, entry.at),
         "sequence": entry.number,
         "type": entry.kind,
         "time": datetime.fromtimestamp(entry.at / 1000, UTC),
@@ -78,6 +77,11 @@ def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
     if entry.action_id:
         found["action_id"] = entry.action_id
     return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)})
+
+
+def event_id(execution_id: str, number: int, at: int) -> str:
+    """The id of an event. The time is part of it: after a crash the server may count a lost second's numbers again."""
+    return f"{execution_id}/{number}/{at}"
 
 
 def _from_program(execution_id: str, program: Program, entry: LogEntry) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@
 ``<p>:{E}:attempts``      hash     ``<n>:<action id>`` → one failed or lost attempt, JSON
 ``<p>:{E}:confirmations`` hash     action id → request and answer, JSON
 ``<p>:{E}:log``           stream   what happened, entries ``1-0``, ``2-0`` ...: type, action, time, data
+``<p>:{E}:progress``      hash     action id → how far its attempt has come, JSON
 ``<p>:{E}:parts``         set      parts of the current level that are not known to be published
 ``<p>:{E}:ready``         zset     action whose turn has come, not begun → when it was sent last, ms (dataflow)
 ``<p>:{E}:met``           hash     action id → how many of its needs have ended, if any (dataflow)
@@ -66,6 +67,9 @@ class Keys:
     def log(self, execution_id: str) -> str:
         return self._of(execution_id, "log")
 
+    def progress(self, execution_id: str) -> str:
+        return self._of(execution_id, "progress")
+
     def confirmations(self, execution_id: str) -> str:
         return self._of(execution_id, "confirmations")
 
@@ -83,8 +87,8 @@ class Keys:
 
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""
-        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log", "ready", "met")
-        return [self._of(execution_id, name) for name in names]
+        names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log", "progress")
+        return [self._of(execution_id, name) for name in (*names, "ready", "met")]
 
     def _of(self, execution_id: str, name: str) -> str:
         return f"{self.prefix}:{{{execution_id}}}:{name}"

@@ -129,7 +129,8 @@ class Reader:
             pipe.hgetall(keys.actions(execution_id))
             pipe.hgetall(keys.attempts(execution_id))
             pipe.hgetall(keys.confirmations(execution_id))
-            fields, plan, program, actions, attempts, confirmations = pipe.execute()
+            pipe.hgetall(keys.progress(execution_id))
+            fields, plan, program, actions, attempts, confirmations, progress = pipe.execute()
         if not fields or plan is None or program is None:
             raise ExecutionNotFoundError(execution_id)
         traced: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -142,6 +143,7 @@ class Reader:
             dict(zip((name.decode() for name in actions), Record.read_all(list(actions.values())), strict=True)),
             traced,
             {name.decode(): json.loads(entry) for name, entry in confirmations.items()},
+            {name.decode(): json.loads(entry) for name, entry in progress.items()},
         )
 
 

@@ -70,8 +70,10 @@ class Record:
     """One action's record. Times are milliseconds since the epoch, by the server's clock.
 
     ``token`` is the fencing token of the last lease, ``lost`` how many attempts ended with their
-    worker. ``phase`` is ``retry`` between two attempts, ``confirmation`` while a person is asked, and
-    ``confirmed`` once they agreed and until the action begins.
+    worker. ``phase`` is ``retry`` between two attempts, ``confirmation`` while a person is asked,
+    ``confirmed`` once they agreed and until the action begins, and ``remote`` while a service is asked.
+    ``entry`` is the number of the attempt's entry in the log. ``due``: when the next attempt is, or until when an
+    answer is waited for.
     """
 
     status: str = "pending"
@@ -88,6 +90,8 @@ class Record:
     due: int | None = None
     error: str | None = None
     reason: str = ""
+    remote: bool = False
+    entry: int = 0
 
     @property
     def may_begin(self) -> bool:
@@ -111,7 +115,10 @@ _PENDING = Record()
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The answer to ``begin``: ``lease`` with what is needed to run, or why there is nothing to do."""
+    """The answer to ``begin``: ``lease`` with what is needed to run, or why there is nothing to do.
+
+    ``number`` and ``at`` (milliseconds) are those of the attempt's entry in the log.
+    """
 
     answer: str
     attempt: int = 0
@@ -121,13 +128,16 @@ class Begun:
     results: Sequence[bytes | None] = ()
     head: Head | None = None
     halted: str = ""
+    number: int = 0
+    at: int = 0
 
     @classmethod
     def read(cls, reply: Sequence[Any]) -> Begun:
         answer = _text(reply[0])
         if answer == "lease":
             records = [Record.read(raw) for raw in reply[4]]
-            return cls(answer, int(reply[1]), int(reply[2]), int(reply[3]), records, reply[5])
+            number, at = int(reply[6]), int(reply[7])
+            return cls(answer, int(reply[1]), int(reply[2]), int(reply[3]), records, reply[5], number=number, at=at)
         if answer == "done":
             return cls(answer, head=Head.read(reply[1]))
         if answer == "halted":
@@ -178,6 +188,12 @@ class LogEntry:
         kind, action_id = fields[b"type"].decode(), fields[b"action"].decode()
         return cls(number, int(fields[b"at"]), kind, action_id, json.loads(fields[b"data"]))
 
+    @classmethod
+    def read_raw(cls, entry: Sequence[Any]) -> LogEntry:
+        """From what a script gives: the id, and names and values by turns."""
+        entry_id, flat = entry
+        return cls.read(entry_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -189,6 +205,7 @@ class Snapshot:
     actions: dict[str, Record]
     attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     confirmations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    progress: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def _text(value: bytes | str | None) -> str:

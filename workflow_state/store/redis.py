@@ -35,6 +35,8 @@ class Store(Reader):
     def __init__(self, results: ActionResults, prefix: str, now: Callable[[], int] | None = None) -> None:
         super().__init__(results, prefix)
         self._now = now
+        #: Called with the execution's id after what may have added to its log.
+        self.on_change: Callable[[str], object] | None = None
         prelude = (_SCRIPTS / "prelude.lua").read_text("utf-8")
         client = results.client
         self._scripts = {
@@ -85,14 +87,18 @@ class Store(Reader):
         lease_ms: int,
         sources: Sequence[str],
         level: int | None = -1,
+        *,
+        remote: bool = False,
     ) -> Begun:
         """Take the lease of an action; see ``begin.lua`` for the answers.
 
-        ``level``: -1, whatever is open; None: no level is waited for, the action itself must be ready.
+        ``level``: -1, whatever is open; None: no level is waited for, the action itself must be ready. ``remote``:
+        a service carries it out.
         """
         ready = self.keys.ready(execution_id)
         keys = [*self._action_keys(execution_id), ready, *(self.results.key(execution_id, s) for s in sources)]
-        args = [execution_id, action_id, attempt, owner, lease_ms, "" if level is None else level, *sources]
+        asked = "1" if remote else ""
+        args = [execution_id, action_id, attempt, owner, lease_ms, "" if level is None else level, asked, *sources]
         return Begun.read(self.run("begin", keys, args))
 
     def finish(
@@ -142,6 +148,12 @@ class Store(Reader):
             tries,
         )
         return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
+
+    def report_progress(self, execution_id: str, action_id: str, token: int, fraction: float, message: str) -> bool:
+        """Note how far an attempt has come; False when it has ended or is not the token's any more."""
+        keys = self.keys
+        names = [keys.execution(execution_id), keys.actions(execution_id), keys.progress(execution_id)]
+        return bool(self.run("progress", names, [execution_id, action_id, token, fraction, message], 1))
 
     def advance(
         self,
@@ -236,7 +248,7 @@ class Store(Reader):
     def pause(self, execution_id: str, paused: bool) -> tuple[str, Head | None]:
         """Pause an execution or let it go on: ``ok``, ``repeated``, ``ended`` or ``unknown``, and where it stands."""
         names = [self.keys.execution(execution_id), self.keys.log(execution_id)]
-        reply = self.run("pause", names, ["1" if paused else ""])
+        reply = self.run("pause", names, [execution_id, "1" if paused else ""])
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def published(self, execution_id: str, level: int, part: int, look_after_ms: int) -> int:
@@ -341,7 +353,16 @@ class Store(Reader):
                     raise ServerRefusesError(f"The server does not write now: {error}") from error
                 raise
 
-        return self.results.ensure(run, tries)
+        reply = self.results.ensure(run, tries)
+        if self.on_change is not None and script in _LOGGED:
+            self.on_change(args[0])
+        return reply
+
+
+#: Scripts that may add to the log; the first of their arguments is the execution's id.
+_OF_PLANS = ("create", "start", "advance", "settle", "cancel", "pause", "finalize", "flow_open", "flow_decide")
+_OF_ACTIONS = ("begin", "finish", "confirm", "transition")
+_LOGGED = frozenset((*_OF_PLANS, *_OF_ACTIONS))
 
 
 def rows_of(settled: Sequence[Settled]) -> list[bytes | str]:

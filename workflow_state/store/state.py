@@ -20,6 +20,7 @@ from workflow_state.models import (
     ExecutionState,
     ExecutionStatus,
     Failure,
+    Progress,
     Skipped,
     Success,
 )
@@ -67,7 +68,13 @@ def build_state(execution_id: str, program: Outline, snapshot: Snapshot, outputs
     """Put records and outputs together; actions come in the order of their levels."""
     fields = snapshot.fields
     states = {
-        name: action_state(name, snapshot.actions.get(name, Record()), snapshot.attempts.get(name, []), outputs)
+        name: action_state(
+            name,
+            snapshot.actions.get(name, Record()),
+            snapshot.attempts.get(name, []),
+            outputs,
+            snapshot.progress.get(name),
+        )
         for level in program.levels
         for name in level
     }
@@ -114,7 +121,11 @@ def _confirmation(action_id: str, entry: Mapping[str, Any]) -> ConfirmationState
 
 
 def action_state(
-    action_id: str, record: Record, attempts: list[dict[str, Any]], outputs: Mapping[str, Any]
+    action_id: str,
+    record: Record,
+    attempts: list[dict[str, Any]],
+    outputs: Mapping[str, Any],
+    progress: Mapping[str, Any] | None = None,
 ) -> ActionExecutionState:
     """One action's record, its earlier attempts and its output as users read them."""
     error = _error(record.error)
@@ -128,6 +139,7 @@ def action_state(
         result=_result(action_id, record, error, outputs),
         error=error,
         trace=_trace(record, attempts),
+        progress=_progress(progress) if progress else None,
     )
 
 
@@ -171,6 +183,10 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
         outcome=entry["outcome"],
         error=ErrorDetail.model_validate(entry["error"]) if entry.get("error") else None,
     )
+
+
+def _progress(entry: Mapping[str, Any]) -> Progress:
+    return Progress.model_validate({**entry, "at": datetime.fromtimestamp(entry["at"] / 1000, UTC)})
 
 
 def _error(text: str | None) -> ErrorDetail | None:

@@ -2,12 +2,14 @@
 --
 -- KEYS  execution, actions, deadlines, attempts, log, ready, then the result keys of the sources
 -- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
---       delivery), lease ms, level of the action ('' = it must be ready), then the ids of the sources
--- Returns {'lease', attempt, token, lost, records of the sources, results of the sources}, or
+--       delivery), lease ms, level of the action ('' = it must be ready), '1' when a remote service carries it out,
+--       then the ids of the sources
+-- Returns {'lease', attempt, token, lost, records of the sources, results of the sources, number and time
+--   of the attempt's log entry}, or
 --   {'unknown'}       no such execution
 --   {'ended'}         the execution has ended
 --   {'done', head}    the action has ended; what followed may be lost, so look at the head
---   {'owned'}         another delivery runs it under a live lease
+--   {'owned'}         another delivery runs it under a live lease, or a remote service has been asked
 --   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
 --                     its confirmation or whose level is not open, or its turn not come: after a crash the server may have gone back a second in time
 --   {'paused'}        the execution is paused: what resumes it sends the message again
@@ -36,6 +38,8 @@ if record.status == 'pending' then
 elseif record.phase == 'retry' then
   if state[4] then return {'halted', ''} end
   if attempt ~= record.attempt + 1 then return {'early'} end
+elseif record.phase == 'remote' then
+  return {'owned'}
 elseif not repeated then
   if record.lease > now then return {'owned'} end
   -- The holder of the lease is gone: its attempt is lost, and this delivery makes the next.
@@ -55,17 +59,19 @@ if not repeated then
   record.worker = string.match(owner, '^[^/]*')
   record.attempt_at = now
   record.started_at = record.started_at or now
+  record.remote = ARGV[8] == '1' or nil
   record.lease = now + tonumber(ARGV[6])
+  record.entry = note(KEYS[5], now, 'action.execute.requested', ARGV[3],
+    '{"attempt":' .. record.attempt .. (record.remote and ',"remote":true}' or '}'))
   redis.call('HSET', actions, ARGV[3], cjson.encode(record))
   redis.call('HINCRBY', execution, 'version', 1)
-  note(KEYS[5], now, 'action.execute.requested', ARGV[3], '{"attempt":' .. record.attempt .. '}')
   redis.call('ZADD', KEYS[3], record.lease, ARGV[2] .. '|' .. ARGV[3])
   if ARGV[7] == '' then redis.call('ZREM', KEYS[6], ARGV[3]) end
 end
 
 local records, results = {}, {}
-if #ARGV > 7 then
-  records = in_slices(ARGV, 8, function(...) return redis.call('HMGET', actions, ...) end)
+if #ARGV > 8 then
+  records = in_slices(ARGV, 9, function(...) return redis.call('HMGET', actions, ...) end)
   results = in_slices(KEYS, 7, function(...) return redis.call('MGET', ...) end)
 end
-return {'lease', record.attempt, record.token, record.lost, records, results}
+return {'lease', record.attempt, record.token, record.lost, records, results, record.entry, record.attempt_at}

@@ -48,7 +48,7 @@ if outcome == 'retry' then
   return {'ok', head_of(execution), {}}
 end
 
-record.status = outcome
+record.status, record.phase, record.due = outcome, nil, nil
 record.ended_at = now
 redis.call('HSET', actions, action_id, cjson.encode(record))
 redis.call('SET', KEYS[8], ARGV[8])

@@ -47,7 +47,8 @@ local function head_of(key)
 end
 
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
--- say so, those between two attempts; and store their results.
+-- say so, those that no worker runs though they have begun: between two attempts, or with a remote service.
+-- And store their results.
 -- rows: flat list of action id ('' = none), record JSON, result payload; result keys begin at first_key.
 -- Returns how many were ended.
 local function settle(execution, actions, deadlines, log, execution_id, now, rows, first_row, first_key)
@@ -58,7 +59,8 @@ local function settle(execution, actions, deadlines, log, execution_id, now, row
     local ended = cjson.decode(rows[i + 1])
     local between = ended.between
     ended.between = nil
-    if rows[i] ~= '' and ((between and record.phase == 'retry') or (not between and record.status == 'pending')) then
+    local idle = record.phase == 'retry' or record.phase == 'remote'
+    if rows[i] ~= '' and ((between and idle) or (not between and record.status == 'pending')) then
       if record.phase == 'confirmation' then redis.call('HINCRBY', execution, 'waiting', -1) end
       for name, value in pairs(ended) do record[name] = value end
       record.phase, record.due, record.ended_at = nil, nil, ended.ended_at or now

@@ -4,8 +4,8 @@
 -- ARGV  clock, execution id, '1' when they were counted as open, ms until the sweeper looks after what
 --       follows, then action id, record JSON, result payload of each
 -- Returns the head, or nothing when there is no such execution.
--- Invariant: an action that runs or has ended is left alone; one between two attempts too, unless its
---   row says that it is meant.
+-- Invariant: an action that runs or has ended is left alone; one between two attempts, or with a remote
+--   service, too, unless its row says that it is meant.
 if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 local now = clock(ARGV[1])
 local settled = settle(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[2], now, ARGV, 5, 5)

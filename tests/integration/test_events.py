@@ -1,0 +1,184 @@
+"""Events on the exchange: typed, in order, at least once, and only where they are asked for.
+
+The listeners run on the broker of the site: Redis always, RabbitMQ in ``test_events_on_rabbitmq``.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.apps import own_app
+from tests.integration.outcomes import QUICK, TIMEOUT, run
+from tests.support import wait_until
+from tests.workers import Site, action, plan
+from workflow_state import Event, EventListener, StateManager, execute_plan
+from workflow_state.event_types import ANSWER, EVENT, LAST
+from workflow_state.events import events_exchange, publish_events
+from workflow_state.runtime.engine import engine_of
+from workflow_state.settings import Settings
+
+SETTINGS = {**own_app.SETTINGS, "events": True}
+
+
+@pytest.fixture(scope="module")
+def loud(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The user's app with events on, its worker, and its client side current."""
+    found = Site(own_app.make_app(), own_app.__name__, database(), tmp_path_factory.mktemp("loud"))
+    found.app.conf.workflow_state = SETTINGS
+    found.settings(workflow_state={"events": True})
+    try:
+        found.start_worker()
+        with found.current():
+            yield found
+    finally:
+        found.close()
+
+
+@contextmanager
+def listening(listener: EventListener) -> Iterator[None]:
+    """Run a listener in a thread for as long as the block lasts; it listens when the block begins."""
+    ready = threading.Event()
+    listener.on_consume_ready = lambda *_, **__: ready.set()
+    thread = threading.Thread(target=listener.run, daemon=True)
+    thread.start()
+    assert ready.wait(TIMEOUT)
+    try:
+        yield
+    finally:
+        listener.stop()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
+def collector(site: Site, pattern: str = "*", queue: str | None = None) -> tuple[EventListener, list[Event]]:
+    """A listener and the events that it got."""
+    listener, seen = EventListener(site.app, queue), []
+    listener.on(pattern)(seen.append)
+    return listener, seen
+
+
+def of(seen: list[Event], execution_id: str) -> list[Event]:
+    """Of one execution, repeats dropped."""
+    return list({event.sequence: event for event in seen if event.execution_id == execution_id}.values())
+
+
+def test_listeners_get_what_the_history_has(loud: Site) -> None:
+    """One message for everything that happens, in order, numbered without a gap; O4: one request a started attempt."""
+    listener, seen = collector(loud)
+    with listening(listener):
+        retried = action("a", "test.flaky", inputs={"times": 1}, retry=QUICK)
+        skipped = action("c", "test.echo", "a", condition={"if": "${a.status} != 'completed'"})
+        state = run(plan(retried, action("b", "test.echo", "a"), skipped))
+        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+    assert of(seen, state.id) == StateManager().history(state.id)
+    requests = [(e.action_id, e.attempt) for e in of(seen, state.id) if e.type == "action.execute.requested"]
+    assert sorted(requests) == [("a", 1), ("a", 2), ("b", 1)]
+
+
+def test_handlers_get_the_types_they_ask_for(loud: Site) -> None:
+    """A pattern chooses types; a listener without a name gets what happens while it listens."""
+    listener, confirmations = collector(loud, "user.confirmation.*")
+    completed: list[Event] = []
+    listener.on("plan.execution.completed")(completed.append)
+    with listening(listener):
+        asks = action("a", user_confirmation={"title": "Sure?", "message": "It costs", "timeout": 60000})
+        result = execute_plan.delay(plan(asks))
+        wait_until(lambda: confirmations, TIMEOUT)
+        StateManager().confirm_action(result.id, "a", True, user_id="ada")
+        result.get(timeout=TIMEOUT)
+        wait_until(lambda: completed, TIMEOUT)
+    requested, received = confirmations
+    assert (requested.type, requested.title, requested.message, requested.timeout) == (
+        *("user.confirmation.requested", "Sure?", "It costs", 60000),
+    )
+    assert (received.type, received.confirmed, received.user_id) == ("user.confirmation.received", True, "ada")
+
+
+def test_a_named_queue_gathers_while_nobody_listens(loud: Site) -> None:
+    """What happens while a named listener is away is there when it comes back, and is acknowledged once handled."""
+    name = f"gathers-{uuid.uuid4().hex}"
+    first, seen = collector(loud, queue=name)
+    with listening(first):
+        pass
+    state = run(plan(action("a")))
+    wait_until(lambda: loud.fields(state.id).get("closed") == "1", TIMEOUT)
+    again, seen = collector(loud, queue=name)
+    with listening(again):
+        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+        wait_until(lambda: not loud.redis.exists("unacked"), TIMEOUT)
+    assert of(seen, state.id) == StateManager().history(state.id)
+    assert not loud.redis.exists(name)
+
+
+def test_a_handler_that_raises_gets_the_event_once_more(loud: Site) -> None:
+    """An event is acknowledged after it was handled: one failure is tried again, a second one drops it."""
+    listener, tries = EventListener(loud.app), []
+
+    @listener.on("plan.execution.completed")
+    def fails(event: Event) -> None:
+        tries.append(event.id)
+        raise ValueError("on purpose")
+
+    _, seen = collector(loud)
+    listener.on("plan.execution.started")(seen.append)
+    with listening(listener):
+        state = run(plan(action("a")))
+        wait_until(lambda: len(tries) == 2, TIMEOUT)
+        other = run(plan(action("a")))
+        wait_until(lambda: len(tries) == 4, TIMEOUT)
+    assert len(set(tries)) == 2
+    assert [event.execution_id for event in seen] == [state.id, other.id]
+
+
+def test_a_repeat_is_dropped_and_rubbish_too(loud: Site) -> None:
+    """An event that comes twice is handled once; a message that is no event harms nobody."""
+    listener, seen = collector(loud)
+    state = run(plan(action("a")))
+    events = StateManager().history(state.id)
+    with listening(listener):
+        with loud.app.producer_or_acquire() as producer:
+            exchange = events_exchange(Settings.of(loud.app))
+            producer.publish({"type": "no.such"}, exchange=exchange, routing_key="no.such", serializer="json")
+        publish_events(loud.app, Settings.of(loud.app), [*events, *events])
+        wait_until(lambda: len(of(seen, state.id)) == len(events), TIMEOUT)
+        publish_events(loud.app, Settings.of(loud.app), StateManager().history(run(plan(action("b"))).id)[-1:])
+        wait_until(lambda: seen[-1].execution_id != state.id, TIMEOUT)
+    assert [event.id for event in seen if event.execution_id == state.id] == [event.id for event in events]
+
+
+def test_off_means_nothing_is_sent(own: Site) -> None:
+    """By default there are no events, and the engine has no part that would send any."""
+    listener, seen = collector(own)
+    with listening(listener):
+        state = run(plan(action("a")))
+        wait_until(lambda: own.fields(state.id).get("closed") == "1", TIMEOUT)
+    assert seen == []
+    assert engine_of(own.app).forwarder is None
+    assert len(StateManager().history(state.id)) == 4
+
+
+def test_nothing_secret_is_in_events(loud: Site) -> None:
+    """Inputs, outputs and what errors say of secrets are in no event."""
+    listener, seen = collector(loud)
+    with listening(listener):
+        state = run(plan(action("a", inputs={"password": "hunter2hunter2", "other": "visible-value"})))
+        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+    text = b"".join(EVENT.dump_json(event) for event in of(seen, state.id)).decode()
+    assert "hunter2hunter2" not in text
+    assert "visible-value" not in text
+
+
+def test_the_schema_in_the_documentation_is_the_one_in_force() -> None:
+    """``docs/events.schema.json`` is the JSON Schema of all events and answers, as they are on the wire."""
+    path = Path(__file__).parents[2] / "docs" / "events.schema.json"
+    assert json.loads(path.read_text("utf-8")) == {
+        "event": EVENT.json_schema(by_alias=True),
+        "answer": ANSWER.json_schema(by_alias=True),
+    }

@@ -1,0 +1,237 @@
+"""Remote actions: another service carries them out, no worker is held, and the rules are those of every action."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, output, run, statuses
+from tests.integration.services import Service, running_service
+from tests.support import wait_until
+from tests.workers import Site, action, plan
+from workflow_state import (
+    ActionRegistry,
+    ActionRequested,
+    CompletedAnswer,
+    ExecutionState,
+    FailedAnswer,
+    Failure,
+    InvalidTransitionError,
+    StateManager,
+    execute_plan,
+    publish_answer,
+)
+from workflow_state.testing import run_plan
+
+
+@pytest.fixture(scope="module")
+def service(own_site: Site) -> Iterator[Service]:
+    """The service of ``test.remote``, beside the user's own app and its worker."""
+    with running_service(own_site) as found:
+        yield found
+
+
+def busy(site: Site) -> bool:
+    """Whether a worker runs a task, or has one in hand."""
+    inspect = site.app.control.inspect(timeout=1, limit=1)
+    return any(tasks for found in (inspect.active(), inspect.reserved()) for tasks in (found or {"": [1]}).values())
+
+
+def is_waiting(execution_id: str, name: str = "a") -> bool:
+    """Whether a service has been asked for an action."""
+    requests = [e for e in StateManager().history(execution_id) if isinstance(e, ActionRequested)]
+    return any(e.action_id == name and e.remote for e in requests) and not held_by_worker(execution_id, name)
+
+
+def held_by_worker(execution_id: str, name: str) -> bool:
+    """Whether a worker still has the lease of an action."""
+    return StateManager()._store.records(execution_id, [name])[name].phase != "remote"
+
+
+def started(*actions: dict[str, object]) -> ExecutionState:
+    """An execution whose action ``a`` waits for its service's answer."""
+    state = StateManager().initialize_state(plan(*actions))
+    wait_until(lambda: is_waiting(state.id), TIMEOUT, "the service has been asked")
+    return state
+
+
+def test_a_remote_action_runs_in_its_service(own: Site, service: Service) -> None:
+    """Its inputs are resolved and sent, its answer is the output, typed as the annotations say, and read by others;
+    the service is given the same idempotency key that a worker would give.
+    """
+    first = action("first", "test.value", inputs={"value": 4})
+    remote = action("a", "test.remote", "first", inputs={"value": "${first.output}"})
+    state = run(plan(first, remote, action("last", "test.value", "a", inputs={"value": "${a.output}"})))
+    assert state.status == "completed"
+    assert output(state, "last") == 40
+    assert own.runs(state.id) == {"first": 1, "a": 1, "last": 1}
+    (requested,) = [e for e in StateManager().history(state.id) if getattr(e, "remote", False)]
+    assert own.notes(f"keys:{state.id}") == [requested.idempotency_key]
+
+
+def test_no_worker_is_held_meanwhile(own: Site, service: Service) -> None:
+    """While the service is at it, no message is held and the worker does other work; the state says running."""
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(plan(action("a", "test.remote", inputs={"value": 1, "gate": gate})))
+    own.wait_started(gate)
+    wait_until(lambda: not busy(own))
+    assert statuses(StateManager().get_full_state(result.id)) == {"a": "running"}
+    assert run(plan(action("other"))).status == "completed"
+    own.open_gate(gate)
+    assert result.get(timeout=TIMEOUT).status == "completed"
+
+
+def test_the_retry_policy_holds_for_answers(own: Site, service: Service) -> None:
+    """A failed answer is tried again as the policy says; category and status code are the service's."""
+    state = run(plan(action("a", "test.remote", inputs={"value": 1, "fail": "rate_limit_burst"}, retry=QUICK)))
+    found = state.action_states["a"]
+    assert (found.status, found.attempts) == ("completed", 2)
+    assert found.trace[0].error is not None
+    assert (found.trace[0].error.category, found.trace[0].error.status_code) == ("rate_limit_burst", 503)
+
+
+def test_failure_policies_hold_for_answers(own: Site, service: Service) -> None:
+    """Without attempts left: a fallback value, or a failed plan that names the action."""
+    broken = {"inputs": {"value": 1, "fail": "auth_expired"}, "retry": ONCE}
+    state = run(plan(action("a", "test.remote", **broken, error_handling={"fallback_value": 7}), action("b")))
+    assert output(state, "a") == 7
+    state = run(plan(action("a", "test.remote", **broken), action("b", "test.echo", "a")))
+    assert state.status == "failed"
+    assert statuses(state) == {"a": "failed", "b": "skipped"}
+
+
+def test_inputs_and_outputs_are_validated(own: Site, service: Service) -> None:
+    """Inputs of the wrong form never reach the service; an output of the wrong type fails the action."""
+    state = run(plan(action("a", "test.remote", inputs={"value": "many"})))
+    assert state.action_states["a"].error is not None
+    assert state.action_states["a"].error.category == "validation_failed"
+    assert own.runs(state.id) == {}
+    state = run(plan(action("a", "test.remote", inputs={"value": 1, "fail": "text"})))
+    assert state.action_states["a"].error is not None
+    assert state.action_states["a"].error.category == "validation_failed"
+    assert own.runs(state.id) == {"a": 1}
+
+
+def test_a_service_that_is_killed_loses_nothing(fresh: Site) -> None:
+    """kill -9 of the service in the middle: the attempt runs out of time, another asks again under the same key, and
+    one result is recorded.
+    """
+    gate = uuid.uuid4().hex
+    fresh.start_worker()
+    slow = action("a", "test.remote", inputs={"value": 5, "gate": gate}, timeout=2000, retry=QUICK)
+    with running_service(fresh) as service:
+        result = execute_plan.delay(plan(slow))
+        fresh.wait_started(gate)
+        service.kill()
+    with running_service(fresh):
+        fresh.open_gate(gate, 3)
+        state = result.get(timeout=TIMEOUT)
+    found = state.action_states["a"]
+    assert (found.status, output(state, "a")) == ("completed", 50)
+    assert found.attempts >= 2
+    assert found.trace[0].error is not None
+    assert found.trace[0].error.category == "network_timeout"
+    assert len(set(fresh.notes(f"keys:{state.id}"))) == 1
+    # What the killed service held would come back with the broker's visibility timeout.
+    fresh.redis.delete("unacked", "unacked_index")
+
+
+def test_anyone_may_answer(own: Site) -> None:
+    """A message of plain JSON is an answer; one for another attempt, a second one, and one that nobody waits for
+    change nothing.
+    """
+    state = started(action("a", "test.unserved", inputs={"value": 1}))
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="a", attempt=7, output=0))
+    publish_answer(own.app, CompletedAnswer(execution_id="no-such", action_id="a", output=0))
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="no-such", output=0))
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="a", attempt=1, output=11))
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="a", attempt=1, output=12))
+    recorded = output(StateManager().wait(state.id, TIMEOUT), "a")
+    # They are taken side by side, so either may be first.
+    assert recorded in (11, 12)
+    assert run(plan(action("other"))).status == "completed"
+    assert output(StateManager().get_full_state(state.id), "a") == recorded
+
+
+def test_an_answer_that_cannot_be_read_fails_the_attempt(own: Site) -> None:
+    """What a service sends may be anything: the attempt fails as ``api_response_malformed``, and says why."""
+    state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
+    answer = FailedAnswer.model_construct(type="action.execute.failed", execution_id=state.id, action_id="a", error=3)
+    with pytest.warns(UserWarning, match="serialized value"):
+        publish_answer(own.app, answer)
+    error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
+    assert error is not None
+    assert (error.category, "error" in error.message) == ("api_response_malformed", True)
+
+
+def test_a_result_by_hand_ends_a_remote_action(own: Site) -> None:
+    """``record_action_result`` answers in the service's place; afterwards it is refused, as it is for what a worker
+    runs.
+    """
+    manager = StateManager()
+    state = started(
+        action("a", "test.unserved", inputs={"value": 1}), action("b", "test.value", "a", inputs={"value": 2})
+    )
+    with pytest.raises(InvalidTransitionError, match="pending"):
+        manager.record_action_result(state.id, "b", 1)
+    manager.record_action_result(state.id, "a", 3)
+    ended = manager.wait(state.id, TIMEOUT)
+    assert output(ended, "a") == 3
+    with pytest.raises(InvalidTransitionError, match="completed"):
+        manager.record_action_result(state.id, "a", 4)
+
+
+def test_a_failure_by_hand_follows_the_policies(own: Site) -> None:
+    """A failure given by hand that is not retryable fails the action, and with it the plan."""
+    state = started(action("a", "test.unserved", inputs={"value": 1}), action("b", "test.echo", "a"))
+    error = {"category": "user_cancelled", "message": "not today", "retryable": False}
+    StateManager().record_action_result(state.id, "a", Failure.model_validate({"error": error}))
+    ended = StateManager().wait(state.id, TIMEOUT)
+    assert (ended.status, statuses(ended)) == ("failed", {"a": "failed", "b": "skipped"})
+
+
+def test_a_result_by_hand_ends_an_action_that_waits_for_a_person(own: Site) -> None:
+    """Somebody did by hand what needed a confirmation: the plan goes on without it."""
+    asks = action("a", "test.echo", user_confirmation={"title": "Sure?"})
+    state = StateManager().initialize_state(plan(asks, action("b", "test.value", "a", inputs={"value": "${a.output}"})))
+    wait_until(lambda: StateManager().get_full_state(state.id).status == "paused_for_confirmation", TIMEOUT)
+    StateManager().record_action_result(state.id, "a", "done by hand")
+    ended = StateManager().wait(state.id, TIMEOUT)
+    assert (ended.status, output(ended, "b")) == ("completed", "done by hand")
+    assert own.runs(state.id) == {"b": 1}
+
+
+def test_a_cancel_ends_what_a_service_was_asked_for(own: Site) -> None:
+    """Nobody waits for the service any more: the execution ends ``cancelled`` at once, a late answer is dropped."""
+    state = started(action("a", "test.unserved", inputs={"value": 1}))
+    StateManager().cancel_execution(state.id)
+    ended = StateManager().wait(state.id, TIMEOUT)
+    assert (ended.status, statuses(ended)) == ("cancelled", {"a": "failed"})
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="a", output=1))
+    assert run(plan(action("other"))).status == "completed"
+    assert statuses(StateManager().get_full_state(state.id)) == {"a": "failed"}
+
+
+def test_without_a_function_a_remote_action_fails_in_process() -> None:
+    """``run_plan`` asks no service; it takes a function in its place, and says so where there is none."""
+    wanted = plan(action("a", "test.unserved", inputs={"value": 1}))
+    actions = ActionRegistry()
+    actions.action("test.unserved", remote=True)(lambda value: value)
+    state = run_plan(wanted, actions)
+    assert state.action_states["a"].error is not None
+    assert "run_plan(plan, actions=" in (state.action_states["a"].error.suggestion or "")
+    assert output(run_plan(wanted, {"test.unserved": lambda value: value + 1}), "a") == 2
+
+
+def test_progress_is_seen_while_an_action_runs(own: Site) -> None:
+    """What an action says of its progress is in the state, within bounds, and stays there when it has ended."""
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(plan(action("a", "test.progress", inputs={"name": gate})))
+    own.wait_started(gate)
+    progress = StateManager().get_full_state(result.id).action_states["a"].progress
+    assert progress is not None
+    assert (progress.fraction, progress.message, progress.attempt) == (1.0, "beyond the end", 1)
+    own.open_gate(gate)
+    assert result.get(timeout=TIMEOUT).action_states["a"].progress == progress

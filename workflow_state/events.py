@@ -1,0 +1,193 @@
+"""Events on the broker: one durable topic exchange for what happens, one for the answers of remote services.
+
+========================  ==================================================================
+``<prefix>.events``       from the engine; the routing key is the event's ``type``
+``<prefix>.answers``      to the engine: ``action.execute.completed`` and ``action.execute.failed``
+========================  ==================================================================
+
+Messages are JSON with camelCase names. They are delivered at least once: an event's ``id`` is the same in every
+copy, and its ``sequence`` shows what is missing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from celery import Celery, current_app
+from kombu.entity import Exchange, Queue, binding
+from kombu.mixins import ConsumerMixin
+from pydantic import ValidationError
+
+from workflow_state.event_types import ANSWER, EVENT, Answer, Event
+from workflow_state.settings import Settings
+from workflow_state.store.outages import is_outage
+from workflow_state.telemetry import get_logger
+
+Handler = Callable[[Event], object]
+#: Ids of events that a listener remembers, to drop repeats.
+REMEMBERED = 10_000
+#: Messages that a listener holds at once.
+PREFETCH = 10
+
+
+def events_exchange(settings: Settings) -> Exchange:
+    """Where the engine says what happens."""
+    return Exchange(f"{settings.prefix}.events", type="topic", durable=True)
+
+
+def answers_queue(settings: Settings) -> Queue:
+    """Where workers read the answers of remote services; with its exchange."""
+    exchange = Exchange(f"{settings.prefix}.answers", type="topic", durable=True)
+    return Queue(exchange.name, exchange, routing_key="action.execute.#", durable=True)
+
+
+def publish_events(app: Celery, settings: Settings, events: Iterable[Event]) -> None:
+    """Send events, in order.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is away.
+    """
+    _publish(app, events_exchange(settings), [(event.type, EVENT.dump_python(event, **_WIRE)) for event in events])
+
+
+def publish_answer(app: Celery, answer: Answer) -> None:
+    """Send the answer to an ``action.execute.requested`` of a remote action.
+
+    Raises:
+        kombu.exceptions.OperationalError: the broker is away.
+    """
+    queue = answers_queue(Settings.of(app))
+    _publish(app, queue.exchange, [(answer.type, ANSWER.dump_python(answer, **_WIRE))], declare=[queue])
+
+
+_WIRE: dict[str, Any] = {"mode": "json", "by_alias": True}
+
+
+def _publish(
+    app: Celery, exchange: Exchange, messages: Iterable[tuple[str, Any]], declare: Iterable[Queue] = ()
+) -> None:
+    policy = app.conf.task_publish_retry_policy
+    with app.producer_or_acquire() as producer:
+        for key, body in messages:
+            producer.publish(
+                body,
+                exchange=exchange,
+                routing_key=key,
+                serializer="json",
+                declare=[exchange, *declare],
+                retry=True,
+                retry_policy=policy,
+            )
+
+
+class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
+    """Calls handlers for events, for as long as it runs; reconnects by itself.
+
+    ::
+
+        listener = EventListener(app, queue="billing")
+
+        @listener.on("plan.execution.*")
+        def note(event): ...
+
+        listener.run()  # until listener.stop(), from another thread or a signal
+
+    An event is acknowledged after its handlers; when one raises, the event is delivered once more, and dropped with
+    an error in the log if that fails too. An outage of broker or store does not count: it is waited out.
+
+    Args:
+        app: for its broker and its settings; the current app when None.
+        queue: a name, for a durable queue that gathers events while nobody listens, and is shared by all who
+            name it. None: a queue of its own, gone with the listener.
+
+    Events are only sent where the workers' setting ``events`` is on; requests of remote actions always are.
+    """
+
+    def __init__(self, app: Celery | None = None, queue: str | None = None) -> None:
+        self._app = app or current_app._get_current_object()
+        self._settings = Settings.of(self._app)
+        self._queue_name = queue
+        self._handlers: list[tuple[str, Handler]] = []
+        self._handled: OrderedDict[str, None] = OrderedDict()
+        self._log = get_logger()
+        self.connection = self._app.connection_for_read()
+
+    def on(self, pattern: str) -> Callable[[Handler], Handler]:
+        """Decorator: call this function for every event whose ``type`` matches.
+
+        Args:
+            pattern: a type, or one with ``*`` for any text, such as ``action.*`` or ``*``.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self._handlers.append((pattern, handler))
+            return handler
+
+        return register
+
+    def stop(self) -> None:
+        """Have ``run`` return soon; from any thread, or a signal handler."""
+        self.should_stop = True
+
+    def get_consumers(self, consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002 - what kombu gives
+        """Called by kombu for every new connection."""
+        return [consumer(queues=[self.queue], callbacks=[self._receive], accept=["json"], prefetch_count=PREFETCH)]
+
+    @property
+    def queue(self) -> Queue:
+        """The queue that it reads, with bindings for all of its handlers."""
+        exchange = events_exchange(self._settings)
+        bindings = [binding(exchange, routing_key=key) for key in sorted({_key(p) for p, _ in self._handlers})]
+        if self._queue_name:
+            return Queue(self._queue_name, bindings=bindings, durable=True)
+        name = f"{exchange.name}.{uuid.uuid4().hex}"
+        return Queue(name, bindings=bindings, durable=False, auto_delete=True, exclusive=True)
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """Called by kombu while the broker is away."""
+        self._log.warning("broker away, to be tried again", error=str(exc), seconds=interval)
+
+    def _receive(self, body: Any, message: Any) -> None:
+        try:
+            event = EVENT.validate_python(body)
+        except ValidationError as error:
+            # A newer version may know more types; what cannot be read now can never be.
+            self._log.error("event cannot be read, dropped", problems=error.error_count(), type=_type_of(body))
+            message.reject()
+            return
+        if event.id in self._handled:
+            message.ack()
+            return
+        try:
+            for handler in self._matching(event.type):
+                handler(event)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises: the event is not handled
+            again = is_outage(error) or not message.delivery_info.get("redelivered")
+            self._log.exception("event not handled", type=event.type, event_id=event.id, again=again)
+            message.requeue() if again else message.reject()
+            return
+        self._handled[event.id] = None
+        while len(self._handled) > REMEMBERED:
+            self._handled.popitem(last=False)
+        message.ack()
+
+    def _matching(self, kind: str) -> Iterator[Handler]:
+        return (handler for pattern, handler in self._handlers if fnmatchcase(kind, pattern))
+
+
+def _key(pattern: str) -> str:
+    """The narrowest binding key under which everything arrives that a pattern matches."""
+    words: list[str] = []
+    for word in pattern.split("."):
+        if any(char in word for char in "*?["):
+            return ".".join([*words, "#"])
+        words.append(word)
+    return pattern
+
+
+def _type_of(body: object) -> object:
+    return body.get("type") if isinstance(body, dict) else type(body).__name__

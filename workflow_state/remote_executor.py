@@ -1,0 +1,101 @@
+"""The other side of a remote action: a service of its own, in its own process, that carries such actions out.
+
+::
+
+    executor = RemoteExecutor(app, queue="http-executor")
+
+    @executor.action("http.get")
+    def get(url: str, context: ActionContext) -> dict[str, Any]:
+        return httpx.get(url, headers={"Idempotency-Key": context.idempotency_key}).json()
+
+    executor.run()
+
+A service in another language does the same: it reads ``action.execute.requested`` from the exchange
+``<prefix>.events``, and answers on ``<prefix>.answers``; the JSON Schema of both is in the documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from celery import Celery, current_app
+
+from workflow_state.actions import ActionContext, ActionRegistry
+from workflow_state.event_types import ActionRequested, CompletedAnswer, Event, FailedAnswer
+from workflow_state.events import EventListener, publish_answer
+from workflow_state.models import ErrorDetail
+from workflow_state.redaction import Redactor
+from workflow_state.runtime.failures import describe_error
+from workflow_state.settings import Settings
+from workflow_state.telemetry import get_logger
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class RemoteExecutor:
+    """Carries out remote actions and answers; one at a time, so start as many processes as should work at once.
+
+    A request is acknowledged after its answer has been sent. One whose process dies comes back with the broker's
+    visibility timeout, or is asked for again when the action's ``timeout`` has passed, whichever is first; so a
+    function may run again for the same ``idempotency_key``.
+
+    Args:
+        app: for its broker and its settings (the same ``prefix`` as the workers'); the current app when None.
+        queue: its durable queue; services that do different things need different ones, processes of the same
+            service share one.
+    """
+
+    def __init__(self, app: Celery | None = None, *, queue: str) -> None:
+        self._app = app or current_app._get_current_object()
+        self._actions = ActionRegistry()
+        self._redactor = Redactor(Settings.of(self._app).secret_names)
+        self._listener = EventListener(self._app, queue)
+        self._listener.on("action.execute.requested")(self._handle)
+        self._log = get_logger(self._redactor)
+
+    def action(self, definition_id: str) -> Callable[[F], F]:
+        """Decorator: this function (plain or async) carries out the actions of a definition.
+
+        Inputs, output, :class:`ActionContext` and errors are as those of ``@action``; ``is_cancelled`` is never true.
+        """
+        return self._actions.action(definition_id)
+
+    def run(self) -> None:
+        """Carry out requests until :meth:`stop`; reconnects by itself."""
+        self._listener.run()
+
+    def stop(self) -> None:
+        """Have ``run`` return soon, after what it is at; from any thread, or a signal handler."""
+        self._listener.stop()
+
+    def _handle(self, event: Event) -> None:
+        if not isinstance(event, ActionRequested) or not event.remote:
+            return
+        if event.action_definition_id not in self._actions:
+            # Another service's.
+            return
+        log = self._log.bind(execution_id=event.execution_id, action_id=event.action_id, attempt=event.attempt)
+        context = ActionContext(
+            execution_id=event.execution_id,
+            plan_id=event.plan_id,
+            action_id=event.action_id,
+            attempt=event.attempt,
+            idempotency_key=event.idempotency_key,
+            logger=log,
+            cancel_check=lambda: False,
+        )
+        ids = {"execution_id": event.execution_id, "action_id": event.action_id, "attempt": event.attempt}
+        try:
+            output = self._actions.get(event.action_definition_id).run(event.inputs or {}, context)
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
+            publish_answer(self._app, FailedAnswer.model_validate({**ids, "error": self._describe(event, error)}))
+            log.info("remote action failed", error_type=type(error).__name__)
+            return
+        publish_answer(self._app, CompletedAnswer.model_validate({**ids, "output": output}))
+
+    def _describe(self, event: ActionRequested, error: Exception) -> ErrorDetail:
+        """The error, without what is secret among the inputs."""
+        inputs = event.inputs or {}
+        secrets = self._redactor.secrets_in(inputs) | self._actions.get(event.action_definition_id).secrets_in(inputs)
+        return describe_error(error, event.timeout, self._redactor, secrets)

@@ -1,0 +1,50 @@
+"""From the log of an execution to the exchange: every event is sent at least once, and in order."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import Celery
+
+from workflow_state.events import publish_events
+from workflow_state.runtime.points import reached
+from workflow_state.runtime.programs import ProgramCache
+from workflow_state.settings import Settings
+from workflow_state.store.history import event_of
+from workflow_state.store.outward import OutwardStore
+from workflow_state.store.redis import Store
+from workflow_state.telemetry import get_logger
+
+
+class Forwarder:
+    """Sends what listeners have not been sent yet; called after every change, and by the sweeper."""
+
+    def __init__(self, app: Celery, settings: Settings, store: Store, programs: ProgramCache) -> None:
+        self._app = app
+        self._settings = settings
+        self._store = OutwardStore(store)
+        self._programs = programs
+        self._log = get_logger()
+
+    def forward(self, execution_id: str) -> bool:
+        """Send all there is; False when another is at it, or the broker is away: the sweeper will see to it."""
+        try:
+            return self._forward(execution_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, telling of the work must not hold up the work
+            self._log.warning("events not sent, to be tried again", execution_id=execution_id, error=repr(error))
+            return False
+
+    def _forward(self, execution_id: str) -> bool:
+        owner, sent = uuid.uuid4().hex, None
+        while True:
+            entries = self._store.unsent(execution_id, owner, self._settings.lease_ms, sent)
+            if entries is None:
+                return False
+            program = self._programs.get(execution_id) if entries else None
+            if program is None:
+                return True
+            # The request of a remote action was sent with its inputs by whoever made it.
+            events = [event_of(execution_id, program, entry) for entry in entries if not entry.data.get("remote")]
+            publish_events(self._app, self._settings, events)
+            reached("events sent")
+            sent = entries[-1].number

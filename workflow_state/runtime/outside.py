@@ -1,0 +1,151 @@
+"""Results from outside of the workers: a remote service answers, or a person records one by hand.
+
+Only what no worker runs can be ended so: an action that a service was asked for, or one that waits for a
+confirmation. Everything else would be a fight with the worker that records its own result.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from celery.exceptions import Ignore
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from workflow_state.actions import ActionRegistry
+from workflow_state.errors import ActionError, ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.event_types import ANSWER, Answer, CompletedAnswer, FailedAnswer
+from workflow_state.models import ActionResult, ErrorCategory, ErrorDetail, Failure, Skipped, Success
+from workflow_state.program import Step
+from workflow_state.runtime.attempt import failed
+from workflow_state.runtime.engine import Engine
+from workflow_state.runtime.recording import AttemptEnd, Recording
+from workflow_state.store.records import Begun, Record
+
+#: Who has done what a result by hand is given for.
+BY_HAND = "by hand"
+
+
+def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> None:
+    """Record what a service says; what nobody waits for (any more) is dropped, with a word in the log."""
+    log = engine.log.bind(execution_id=answer.execution_id, action_id=answer.action_id)
+    try:
+        step, record = _look_up(engine, answer.execution_id, answer.action_id)
+    except (ExecutionNotFoundError, ActionNotFoundError) as error:
+        log.warning("answer dropped", reason=str(error))
+        return
+    if not _with_service(record) or answer.attempt not in (None, record.attempt):
+        log.warning("answer dropped: nobody waits for it", attempt=answer.attempt, status=record.status)
+        return
+    recording = Recording(engine, answer.execution_id, answer.action_id)
+    end = _end_of(answer, recording, registry, step)
+    try:
+        recording.record_from_outside(step, _begun(record), end)
+    except Ignore as refused:
+        log.info("answer dropped", reason=str(refused))
+
+
+def read_answer(body: object) -> Answer:
+    """An answer from a message.
+
+    Raises:
+        ActionError: not even the action that it is for can be read.
+    """
+    try:
+        return ANSWER.validate_python(body)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    found = body if isinstance(body, dict) else {}
+    ids = {name: found.get(name, found.get(to_camel(name))) for name in ("execution_id", "action_id", "attempt")}
+    detail = ErrorDetail(
+        category=ErrorCategory.API_RESPONSE_MALFORMED, message=f"The service's answer cannot be read: {said}"
+    )
+    try:
+        return FailedAnswer.model_validate({**ids, "error": detail})
+    except ValidationError:
+        raise ActionError(f"A service's answer names no action, and cannot be read: {said}") from None
+
+
+def record_result(
+    engine: Engine, registry: ActionRegistry, execution_id: str, action_id: str, result: ActionResult
+) -> None:
+    """Record a result by hand, in an execution that workers drive.
+
+    Raises:
+        ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
+        InvalidTransitionError: no service and no person is waited for; nothing was changed.
+    """
+    step, record = _look_up(engine, execution_id, action_id)
+    if _with_service(record) and not isinstance(result, Skipped):
+        recording = Recording(engine, execution_id, action_id)
+        given: Answer | AttemptEnd = (
+            CompletedAnswer(execution_id=execution_id, action_id=action_id, output=result.output)
+            if isinstance(result, Success)
+            else AttemptEnd(error=result.error)
+        )
+        end = given if isinstance(given, AttemptEnd) else _end_of(given, recording, registry, step)
+        try:
+            recording.record_from_outside(step, _begun(record), end)
+        except Ignore:
+            raise _illegal(execution_id, action_id, "not waited for any more") from None
+    elif record.status == "pending" and record.phase == "confirmation" and not isinstance(result, Skipped):
+        _end_waiting(engine, execution_id, step, result)
+    else:
+        doing = f"{record.status}{f' ({record.phase})' if record.phase else ''}"
+        ended = record.status in ("completed", "failed", "skipped")
+        raise _illegal(execution_id, action_id, doing if ended else f"{doing}, and a worker records its result")
+
+
+def _end_of(answer: Answer, recording: Recording, registry: ActionRegistry, step: Step) -> AttemptEnd:
+    if not isinstance(answer, CompletedAnswer):
+        return AttemptEnd(error=recording.engine.redactor.clean_error(answer.error))
+    output = answer.output
+    if step.definition in registry:
+        try:
+            output = registry.get(step.definition).check_output(output)
+        except ActionError as error:
+            found = failed(error, step, recording.engine.redactor)
+            return AttemptEnd(error=found.error)
+    return recording.encode(step, output)
+
+
+def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success | Failure) -> None:
+    """End an action that waits for a confirmation: somebody has agreed to it, and done its work as well."""
+    store, settings = engine.store, engine.settings
+    answer, status = store.confirm(execution_id, step.id, True, BY_HAND, settings.lease_ms)
+    if answer not in ("answered", "repeated"):
+        raise _illegal(execution_id, step.id, status or answer)
+    owner = f"{BY_HAND}/{uuid.uuid4().hex}"
+    begun = store.begin(execution_id, step.id, 1, owner, settings.lease_ms, (), step.level)
+    if begun.answer != "lease":
+        raise _illegal(execution_id, step.id, f"not to be ended now ({begun.answer})")
+    recording = Recording(engine, execution_id, step.id)
+    end = recording.encode(step, result.output) if isinstance(result, Success) else AttemptEnd(error=result.error)
+    recording.record_from_outside(step, begun, end)
+
+
+def _look_up(engine: Engine, execution_id: str, action_id: str) -> tuple[Step, Record]:
+    program = engine.programs.get(execution_id)
+    if program is None:
+        raise ExecutionNotFoundError(execution_id)
+    if action_id not in program.steps:
+        raise ActionNotFoundError(execution_id, action_id, program.steps)
+    return program.steps[action_id], engine.store.records(execution_id, [action_id])[action_id]
+
+
+def _with_service(record: Record) -> bool:
+    """Whether a service was asked; an answer may come before the asking is on record."""
+    return record.status == "running" and record.remote and record.phase in (None, "remote")
+
+
+def _begun(record: Record) -> Begun:
+    return Begun("lease", record.attempt, record.token, record.lost)
+
+
+def _illegal(execution_id: str, action_id: str, why: str) -> InvalidTransitionError:
+    return InvalidTransitionError(
+        f"Action {action_id!r} of execution {execution_id!r} is {why}; nothing was changed. In an execution that "
+        "workers drive, only a remote action that runs, or one that waits for its confirmation, takes a result by "
+        "hand; initialize_state(plan, start=False) makes an execution that you drive"
+    )

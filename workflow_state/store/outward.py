@@ -1,0 +1,33 @@
+"""The store's part in what leaves the engine: attempts of remote services, and events to listeners."""
+
+from __future__ import annotations
+
+from workflow_state.store.reader import SLICE
+from workflow_state.store.records import LogEntry
+from workflow_state.store.redis import Store
+
+
+class OutwardStore:
+    """One method for each transition, as in :class:`Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys = store.keys
+
+    def delegate(self, execution_id: str, action_id: str, token: int, answer_ms: int) -> bool:
+        """Leave an attempt to a remote service; False when it has ended or is not the token's any more."""
+        keys = self._keys
+        names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
+        return bool(self._store.run("delegate", names, [execution_id, action_id, token, answer_ms]))
+
+    def unsent(self, execution_id: str, owner: str, lease_ms: int, sent: int | None) -> list[LogEntry] | None:
+        """Claim what listeners have not been sent yet: [] when there is nothing, None when another is at it.
+
+        ``sent``: number of the last entry that ``owner`` has sent since its last call.
+        """
+        names = [self._keys.execution(execution_id), self._keys.log(execution_id)]
+        args = [execution_id, owner, lease_ms, "" if sent is None else sent, SLICE]
+        reply = self._store.run("forward", names, args)
+        if reply[0] == b"held":
+            return None
+        return [LogEntry.read_raw(entry) for entry in reply[1]] if reply[0] == b"send" else []
