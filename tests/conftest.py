@@ -28,6 +28,11 @@ SHARED: list[Site] = []
 """The sites whose workers live as long as the session."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--keep-pictures``: screenshots that tests make replace those in docs/pictures."""
+    parser.addoption("--keep-pictures", action="store_true", help="put screenshots into docs/pictures")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they ask for, so that ``-m 'not worker'`` cannot miss one."""
     for item in items:
@@ -65,6 +70,16 @@ def server() -> Iterator[EmbeddedServer]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder that a test's screenshots go to: the documentation's when ``--keep-pictures`` asks for it."""
+    if not request.config.getoption("--keep-pictures"):
+        return tmp_path
+    folder = Path(__file__).parents[1] / "docs" / "pictures"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
+from tests.browser import console, requests
 from tests.integration.outcomes import ONCE, TIMEOUT
 from tests.support import wait_until
 from tests.workers import ROOT, Site, action, plan
-from workflow_state import PlanExecutionError, action_task_id, execute_plan
+from workflow_state import ExecutionState, PlanExecutionError, StateManager, action_task_id, execute_plan
 
 SECRET = "hunter2-0c9a7f"
+QUICK = {"min_timeout_in_ms": 10, "max_timeout_in_ms": 20}
+COLUMNS = "name,state,retries,result,received,runtime"
+READ_TABLE = """
+return [...document.querySelectorAll("#tasks-table tbody tr")].map(row => [...row.cells].map(cell => cell.innerText))
+"""
+SHOWN_AS = {"completed": "SUCCESS", "failed": "FAILURE"}
 
 
 def get(url: str) -> Any:
@@ -40,7 +50,8 @@ def flower(own: Site, tmp_path: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path / "flower.log"
-    command = [sys.executable, "-m", "celery", "-A", own.module, "flower", f"--port={port}", "--address=127.0.0.1"]
+    options = [f"--port={port}", "--address=127.0.0.1", f"--tasks-columns={COLUMNS}"]
+    command = [sys.executable, "-m", "celery", "-A", own.module, "flower", *options]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -132,3 +143,110 @@ def test_flower_shows_plans_and_actions_by_name(own: Site, flower: str) -> None:
     assert result.id in shown["args"]
     assert SECRET not in json.dumps(shown)
     assert get(f"{flower}/api/task/result/{ids['login']}")["state"] == "SUCCESS"
+
+
+def two_runs() -> list[ExecutionState]:
+    """One plan that completes, with a retry and a skipped action, and one that fails after three attempts."""
+    report = plan(
+        action("fetch-orders", "test.echo", inputs={"api_key": SECRET}),
+        action("fetch-rates", "test.flaky", inputs={"times": 1, "value": SECRET}, retry=QUICK),
+        action("convert", "test.fail", "fetch-rates", retry=ONCE, error_handling={"fallback_value": 1}),
+        action("alert", "test.echo", "fetch-orders", condition={"if": "${fetch-orders.status} == 'failed'"}),
+        action("render", "test.echo", "fetch-orders", "convert"),
+        name="Nightly report",
+    )
+    order = plan(
+        action("check", "test.echo", inputs={"password": SECRET}),
+        action("charge", "test.fail", "check", inputs={"message": "card declined"}, retry={**QUICK, "max_attempts": 3}),
+        action("mail", "test.echo", "charge"),
+        name="Order 17",
+    )
+    states = []
+    for wanted in (report, order):
+        result = execute_plan.delay(wanted)
+        result.get(timeout=TIMEOUT, propagate=False)
+        states.append(StateManager().get_full_state(result.id))
+    return states
+
+
+def expected_tasks(states: list[ExecutionState]) -> dict[str, dict[str, Any]]:
+    """What Flower has to show, by task id: the executions, and the actions that were attempted."""
+    expected: dict[str, dict[str, Any]] = {}
+    for name, state in zip(("Nightly report", "Order 17"), states, strict=True):
+        expected[state.id] = {"name": name, "state": SHOWN_AS[state.status], "retries": 0}
+        for action_id, done in state.action_states.items():
+            if done.attempts:
+                expected[action_task_id(state.id, action_id)] = {
+                    "name": f"{name}/{action_id}",
+                    "state": SHOWN_AS[done.status],
+                    "retries": done.attempts - 1,
+                    "root_id": state.id,
+                    "parent_id": state.id,
+                }
+    return expected
+
+
+def rows_of(browser: Chrome, names: set[str]) -> dict[str, dict[str, str]]:
+    """The rows of Flower's table of tasks that bear these names: column → what it shows, once all are there."""
+
+    def found() -> dict[str, dict[str, str]]:
+        rows = [dict(zip(COLUMNS.split(","), row, strict=False)) for row in browser.execute_script(READ_TABLE)]
+        return {row["name"]: row for row in rows if row.get("name") in names}
+
+    wait_until(lambda: found().keys() == names, TIMEOUT, f"rows of {names}")
+    return found()
+
+
+@pytest.mark.slow
+def test_people_see_their_plans_in_flower(own: Site, flower: str, browser: Chrome, pictures: Path) -> None:
+    """In a browser: plans and actions by name with state, result and retries, links from an action to its plan, and
+    not one secret; and ``/api/tasks`` says the same as ``get_full_state``, action by action.
+    """
+    states = two_runs()
+    assert [state.status for state in states] == ["completed", "failed"]
+    expected = expected_tasks(states)
+
+    def tasks() -> dict[str, dict[str, Any]]:
+        return get(f"{flower}/api/tasks?limit=1000") or {}
+
+    def agree() -> bool:
+        shown = tasks()
+        return all(
+            {field: shown.get(task_id, {}).get(field) for field in wanted} == wanted
+            for task_id, wanted in expected.items()
+        )
+
+    wait_until(agree, TIMEOUT, f"Flower shows {expected}")
+    shown = tasks()
+    for state in states:
+        for action_id, done in state.action_states.items():
+            task = shown.get(action_task_id(state.id, action_id))
+            assert (task is None) == (done.status == "skipped")
+            if task is not None and done.status == "failed":
+                assert done.error is not None
+                assert done.error.message in task["exception"]
+    requests(browser), console(browser)
+    browser.get(f"{flower}/tasks")
+    rows = rows_of(browser, {wanted["name"] for wanted in expected.values()})
+    for wanted in expected.values():
+        row = rows[wanted["name"]]
+        assert (row["state"], row["retries"]) == (wanted["state"], str(wanted["retries"]))
+    assert rows["Nightly report/fetch-rates"]["result"] == "'completed'"
+    assert rows["Nightly report/convert"]["result"] == "'completed with its fallback value'"
+    assert rows["Nightly report"]["result"].startswith("{'status': 'completed', 'metrics': {'total_actions': 5, ")
+    assert browser.save_screenshot(str(pictures / "flower.png"))
+
+    browser.get(f"{flower}/task/{action_task_id(states[1].id, 'charge')}")
+    page = browser.find_element(By.ID, "task-page").text
+    for shown in ("Order 17/charge", "FAILURE", "card declined", f"('{states[1].id}', 'charge', 3)"):
+        assert shown in page
+    browser.find_element(By.LINK_TEXT, states[1].id).send_keys(Keys.ENTER)
+    wait_until(lambda: browser.current_url.endswith(f"/task/{states[1].id}"), TIMEOUT)
+    page = browser.find_element(By.ID, "task-page").text
+    assert "<plan 'Order 17'>" in page
+    assert "Action 'charge' failed: card declined" in page
+    for child in ("check", "charge"):
+        assert browser.find_elements(By.LINK_TEXT, action_task_id(states[1].id, child))
+    assert SECRET not in browser.page_source
+    assert all(url.startswith((flower, "data:")) for url in requests(browser))
+    assert [line for line in console(browser) if line.startswith("SEVERE")] == []

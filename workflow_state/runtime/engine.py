@@ -160,6 +160,9 @@ class Engine:
         """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""
         (caller,) = self.store.fields(execution_id, "caller")
         options = json.loads(caller or "{}")
+        program = self.programs.get(execution_id)
+        # It is shown as the task that the caller started, with what is shown of that one's arguments.
+        options.setdefault("argsrepr", f"(<plan {program.title if program else '?'!r}>,)")
         finish = self.app.tasks["workflow_state.finish"]
         finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
 

@@ -57,8 +57,8 @@ class Delivery:
         self.attempt = attempt
         self.log = self.recording.log
 
-    def handle(self) -> None:
-        """Carry the message out.
+    def handle(self) -> str:
+        """Carry the message out; in a word, how the action completed.
 
         Raises:
             Ignore: nothing to do, or nothing more: the message is acknowledged without a result.
@@ -96,6 +96,7 @@ class Delivery:
         delay = self.recording.record(step, begun, result)
         if delay is not None:
             self._try_again(begun.attempt + 1, delay, result.error)
+        return "completed" if result.error is None else "completed with its fallback value"
 
     def timed_out(self) -> None:
         """Record an attempt whose process was ended by the hard time limit; runs in the worker's main process.

@@ -200,9 +200,13 @@ class ActionTask(EngineTask):
 
 
 @shared_task(bind=True, base=ActionTask, name="workflow_state.execute_action", **_ACTION_OPTIONS)
-def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 1) -> None:
-    """Run one attempt of an action; its result goes to the backend together with its record."""
-    Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
+def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 1) -> str:
+    """Run one attempt of an action; its result goes to the backend together with its record.
+
+    Returns:
+        What Flower and the log show in place of the output, which may be secret.
+    """
+    return Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.record_answer", ignore_result=True)
@@ -225,8 +229,8 @@ class FinishTask(EngineTask):
     """``finish``: closes the execution after Celery has stored its result and called what follows."""
 
     abstract = True
-    #: The state holds outputs, which are not for the worker's log.
-    resultrepr_maxsize = 16
+    #: The state holds outputs, which are not for the worker's log; see :func:`_safe_first`.
+    resultrepr_maxsize = 140
 
     def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Give the records their TTL; a worker that dies before this leaves a deadline to the sweeper.
@@ -258,7 +262,12 @@ def finish(self: Any, execution_id: str) -> dict[str, Any]:
     engine.tell_ended(state)
     if state.status != "completed":
         raise execution_error(state)
-    return state.to_json_dict()
+    return _safe_first(state.to_json_dict())
+
+
+def _safe_first(state: dict[str, Any]) -> dict[str, Any]:
+    """The same state; its status and counts, which are longer than what Flower and the log show of it, come first."""
+    return {name: state[name] for name in ("status", "metrics")} | state
 
 
 def _run_here(plan: ExecutionPlan, execution_id: str) -> dict[str, Any]:
