@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -45,13 +45,16 @@ def answers_queue(settings: Settings) -> Queue:
     return Queue(exchange.name, exchange, routing_key="action.execute.#", durable=True)
 
 
-def publish_events(app: Celery, settings: Settings, events: Iterable[Event]) -> None:
-    """Send events, in order.
+def publish_events(
+    app: Celery, settings: Settings, events: Iterable[Event], headers: Mapping[str, str] | None = None
+) -> None:
+    """Send events, in order; ``headers``: of their messages.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
     """
-    _publish(app, events_exchange(settings), [(event.type, EVENT.dump_python(event, **_WIRE)) for event in events])
+    messages = [(event.type, EVENT.dump_python(event, **_WIRE)) for event in events]
+    _publish(app, events_exchange(settings), messages, headers=headers)
 
 
 def publish_answer(app: Celery, answer: Answer) -> None:
@@ -68,7 +71,11 @@ _WIRE: dict[str, Any] = {"mode": "json", "by_alias": True}
 
 
 def _publish(
-    app: Celery, exchange: Exchange, messages: Iterable[tuple[str, Any]], declare: Iterable[Queue] = ()
+    app: Celery,
+    exchange: Exchange,
+    messages: Iterable[tuple[str, Any]],
+    declare: Iterable[Queue] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     policy = app.conf.task_publish_retry_policy
     with app.producer_or_acquire() as producer:
@@ -78,6 +85,7 @@ def _publish(
                 exchange=exchange,
                 routing_key=key,
                 serializer="json",
+                headers=dict(headers or {}),
                 declare=[exchange, *declare],
                 retry=True,
                 retry_policy=policy,

@@ -24,11 +24,10 @@ from celery import Celery, current_app
 from workflow_state.actions import ActionContext, ActionRegistry
 from workflow_state.event_types import ActionRequested, CompletedAnswer, Event, FailedAnswer
 from workflow_state.events import EventListener, publish_answer
-from workflow_state.models import ErrorDetail
 from workflow_state.redaction import Redactor
 from workflow_state.runtime.failures import describe_error
 from workflow_state.settings import Settings
-from workflow_state.telemetry import get_logger
+from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound, get_logger, report_error
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -86,16 +85,21 @@ class RemoteExecutor:
             cancel_check=lambda: False,
         )
         ids = {"execution_id": event.execution_id, "action_id": event.action_id, "attempt": event.attempt}
-        try:
-            output = self._actions.get(event.action_definition_id).run(event.inputs or {}, context)
-        except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
-            publish_answer(self._app, FailedAnswer.model_validate({**ids, "error": self._describe(event, error)}))
-            log.info("remote action failed", error_type=type(error).__name__)
-            return
+        where = (event.execution_id, event.plan_id, event.plan_id, event.action_id)
+        info = AttemptInfo(*where, event.action_definition_id, event.attempt)
+        secrets = AttemptSecrets(lambda: self._secrets(event))
+        with attempt_bound(info, secrets):
+            try:
+                output = self._actions.get(event.action_definition_id).run(event.inputs or {}, context)
+            except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
+                report_error(error, info)
+                detail = describe_error(error, event.timeout, self._redactor, secrets())
+                publish_answer(self._app, FailedAnswer.model_validate({**ids, "error": detail}))
+                log.info("remote action failed", error_type=type(error).__name__)
+                return
         publish_answer(self._app, CompletedAnswer.model_validate({**ids, "output": output}))
 
-    def _describe(self, event: ActionRequested, error: Exception) -> ErrorDetail:
-        """The error, without what is secret among the inputs."""
+    def _secrets(self, event: ActionRequested) -> set[str]:
+        """What is secret among the inputs."""
         inputs = event.inputs or {}
-        secrets = self._redactor.secrets_in(inputs) | self._actions.get(event.action_definition_id).secrets_in(inputs)
-        return describe_error(error, event.timeout, self._redactor, secrets)
+        return self._redactor.secrets_in(inputs) | self._actions.get(event.action_definition_id).secrets_in(inputs)

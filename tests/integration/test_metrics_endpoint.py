@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.apps import watched_app
 from tests.integration.outcomes import ONCE, TIMEOUT
+from tests.integration.services import running_service
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import ExecutionState, PlanExecutionError, StateManager, execute_plan
@@ -36,7 +37,7 @@ def metered(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def states(metered: Site) -> list[ExecutionState]:
-    """Three executions that ended, each in its own way, with retries, a lost process and skipped actions."""
+    """Executions that ended, each in its own way, with retries, a lost process, skips and a remote service."""
     good = plan(
         action("flaky", "test.flaky", inputs={"times": 1, "value": 1}, retry=QUICK),
         action("fatal", "test.fatal", inputs={"times": 1}),
@@ -54,8 +55,11 @@ def states(metered: Site) -> list[ExecutionState]:
         action("asked", "test.echo", "fails", user_confirmation={"title": "Go on?", "timeout": 200}),
         name="Asks",
     )
-    with metered.current():
-        results = [execute_plan.delay(wanted) for wanted in (good, bad, tolerant)]
+    there = plan(
+        action("a", "test.remote", inputs={"value": 1, "fail": "rate_limit_burst"}, retry=QUICK), name="Elsewhere"
+    )
+    with metered.current(), running_service(metered):
+        results = [execute_plan.delay(wanted) for wanted in (good, bad, tolerant, there)]
         for result in results:
             try:
                 result.get(timeout=TIMEOUT)
@@ -90,8 +94,8 @@ def metrics(metered: Site, states: list[ExecutionState]) -> dict[str, Metric]:
 
 def test_counts_agree_with_the_states(metrics: dict[str, Metric], states: list[ExecutionState]) -> None:
     """Executions and actions by final status, attempts by outcome, and durations are those of the states."""
-    names = ["Good", "bad", "Asks"]
-    assert [state.status for state in states] == ["completed", "failed", "cancelled"]
+    names = ["Good", "bad", "Asks", "Elsewhere"]
+    assert [state.status for state in states] == ["completed", "failed", "cancelled", "completed"]
     executions = values(metrics["workflow_state_executions"], "total", "plan", "status")
     assert executions == Counter({(name, state.status.value): 1 for name, state in zip(names, states, strict=True)})
     found: Counter[tuple[str, str]] = Counter()
@@ -103,7 +107,7 @@ def test_counts_agree_with_the_states(metrics: dict[str, Metric], states: list[E
         assert state.metrics.total_actions == len(state.action_states)
     assert values(metrics["workflow_state_actions"], "total", "plan", "status") == found
     attempts = values(metrics["workflow_state_attempts"], "total", "outcome")
-    assert attempts == Counter({("completed",): 3, ("retried",): 3, ("failed",): 2, ("lost",): 1})
+    assert attempts == Counter({("completed",): 4, ("retried",): 4, ("failed",): 2, ("lost",): 1})
     assert outcomes["lost"] == 1
     assert attempts.total() == sum(done.attempts for state in states for done in state.action_states.values())
     times = values(metrics["workflow_state_execution_duration_seconds"], "sum", "plan")

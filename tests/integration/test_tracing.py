@@ -8,18 +8,22 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from kombu import Queue
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from tests.integration.apps import watched_app
 from tests.integration.apps.own_app import SETTINGS
 from tests.integration.outcomes import ONCE, TIMEOUT
+from tests.integration.services import running_service
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import ExecutionState, PlanExecutionError, StateManager, Success, execute_plan
+from workflow_state.events import events_exchange
+from workflow_state.settings import Settings
 
 BY_HAND = """
-import json
+import json, time
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -38,7 +42,7 @@ with trace.get_tracer("shop").start_as_current_span("request"):
 manager.update_action_status(state.id, "a", "running")
 attempt = AttemptInfo(state.id, "p", "By hand", "a", "x", 1)
 error = ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message="overran")
-observers_of(app).overran(attempt, 5.0).ended("failed", error)
+observers_of(app).outside(attempt, int((time.time() - 5) * 1000)).ended("failed", error)
 manager.record_action_result(state.id, "a", {"ok": True})
 print(json.dumps([json.loads(span.to_json()) for span in exporter.get_finished_spans()]))
 """
@@ -152,6 +156,32 @@ def test_without_a_caller_the_execution_begins_a_trace(traced: Site) -> None:
     assert whole["attributes"]["workflow_state.execution_id"] == state.id
     attempts = [span for span in spans if span["kind"] == "SpanKind.CONSUMER"]
     assert [parent(span) for span in attempts] == [own(whole)] * 4
+
+
+def test_a_remote_action_is_traced_to_its_answer(traced: Site) -> None:
+    """The request carries the attempt's place in the trace; each attempt's span ends with the service's answer."""
+    exchange = events_exchange(Settings.of(traced.app))
+    with traced.app.connection_for_read() as connection, running_service(traced):
+        probe = Queue("probe", exchange, "action.execute.requested", channel=connection, auto_delete=True)
+        probe.declare()
+        action_ = action("a", "test.remote", inputs={"value": 1, "fail": "rate_limit_burst"}, retry={"factor": 1})
+        state = execute_plan.delay(plan(action_, name="Remote")).get(timeout=TIMEOUT)
+        request = probe.get(no_ack=True)
+    assert state.action_states["a"].attempts == 2
+
+    def remote() -> list[dict[str, Any]]:
+        return [span for text in traced.notes("spans") if (span := json.loads(text))["name"].startswith("Remote")]
+
+    wait_until(lambda: len(remote()) == 3, TIMEOUT, "three spans")
+    first, second, whole = remote()
+    assert [parent(first), parent(second)] == [own(whole), own(whole)]
+    assert [span["attributes"]["workflow_state.outcome"] for span in (first, second)] == ["retried", "completed"]
+    version, trace_id, span_id, flags = request.headers["traceparent"].split("-")
+    assert (version, flags) == ("00", "01")
+    assert int(trace_id, 16) == int(whole["context"]["trace_id"], 16)
+    assert int(span_id, 16) == own(first)
+    assert datetime.fromisoformat(whole["start_time"]) < datetime.fromisoformat(first["start_time"])
+    assert datetime.fromisoformat(first["end_time"]) <= datetime.fromisoformat(second["start_time"])
 
 
 def test_an_execution_that_its_caller_drives(traced: Site) -> None:

@@ -9,6 +9,7 @@ ended, by whichever process ends it. Where spans go is up to the tracer provider
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import threading
 import time
@@ -81,7 +82,7 @@ class OpenTelemetryObserver(Observer):
     def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
         span = self._running.end(attempt)
         if span is None:
-            # Its process was ended by the hard time limit, and its span with it.
+            # It ends elsewhere than it began: at the hard time limit, or by the answer of a service.
             tracer, place = _tracer(), self._places(attempt.execution_id)
             if tracer is None or place is None:
                 return
@@ -90,14 +91,15 @@ class OpenTelemetryObserver(Observer):
         _note_error(span, error)
         span.end()
 
+    def attempt_left(self, attempt: AttemptInfo) -> None:
+        self._running.end(attempt)
+
     def execution_ended(self, program: Program, state: ExecutionState) -> None:
         tracer, place = _tracer(), self._places(state.id)
         if tracer is None or place is None or state.started_at is None or state.completed_at is None:
             return
         at, parent = place
-        # The span whose ids were given out when the execution was accepted.
-        tracer = copy.copy(tracer)
-        tracer.id_generator = _Chosen(trace.get_current_span(at).get_span_context())
+        chosen = trace.get_current_span(at).get_span_context()
         attributes: dict[str, str | int] = {
             "workflow_state.execution_id": state.id,
             "workflow_state.plan_id": state.plan_id,
@@ -108,6 +110,7 @@ class OpenTelemetryObserver(Observer):
             "workflow_state.actions_skipped": state.metrics.skipped_actions,
         }
         started = _nanoseconds(state.started_at)
+        tracer = _giving(tracer, chosen.trace_id, chosen.span_id)
         span = tracer.start_span(program.title, parent, SpanKind.INTERNAL, attributes, start_time=started)
         _note_error(span, state.error)
         span.end(_nanoseconds(state.completed_at))
@@ -122,6 +125,10 @@ class OpenTelemetryObserver(Observer):
             "workflow_state.attempt": attempt.attempt,
         }
         name = f"{attempt.plan_name}/{attempt.action_id}"
+        # The same wherever it is made: what ran below it in a process that died, or in a service, stays below it.
+        unique = f"{attempt.execution_id}|{attempt.action_id}|{attempt.attempt}".encode()
+        span_id = int.from_bytes(hashlib.blake2b(unique, digest_size=8).digest()) or 1
+        tracer = _giving(tracer, trace.get_current_span(at).get_span_context().trace_id, span_id)
         return tracer.start_span(name, at, SpanKind.CONSUMER, attributes, start_time=started)
 
     def _read_place(self, execution_id: str) -> tuple[Context, Context] | None:
@@ -159,14 +166,21 @@ class _Running(threading.local):
 class _Chosen(IdGenerator):
     """Gives one span the ids that were chosen for it before."""
 
-    def __init__(self, chosen: SpanContext) -> None:
-        self._chosen = chosen
+    def __init__(self, trace_id: int, span_id: int) -> None:
+        self._trace_id, self._span_id = trace_id, span_id
 
     def generate_span_id(self) -> int:
-        return self._chosen.span_id
+        return self._span_id
 
     def generate_trace_id(self) -> int:
-        return self._chosen.trace_id
+        return self._trace_id
+
+
+def _giving(tracer: Tracer, trace_id: int, span_id: int) -> Tracer:
+    """The same tracer, whose next span has these ids."""
+    found = copy.copy(tracer)
+    found.id_generator = _Chosen(trace_id, span_id)
+    return found
 
 
 def _tracer() -> Tracer | None:

@@ -54,8 +54,12 @@ class Observer:
     def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
         """It is recorded how an attempt ended: ``completed``, ``retried`` or ``failed``, after ``duration`` seconds.
 
-        In the thread that started it, but for one that the hard time limit ended: there it is the main process.
+        In the thread that started it, unless it was ended from outside: by the hard time limit, or by the answer
+        of another service.
         """
+
+    def attempt_left(self, attempt: AttemptInfo) -> None:
+        """Another service was asked for the attempt that this thread started; its end comes from outside."""
 
     def attempt_lost(self, attempt: AttemptInfo) -> None:
         """This attempt follows one whose worker was lost."""
@@ -74,6 +78,10 @@ class WatchedAttempt:
         self._observers = observers
         self._attempt = attempt
         self._started = time.perf_counter() - running
+
+    def left(self) -> None:
+        """It is left to another service."""
+        self._observers.tell("attempt_left", self._attempt)
 
     def ended(self, outcome: str, error: ErrorDetail | None) -> None:
         """Its end is recorded; ``outcome`` as the store calls it."""
@@ -114,9 +122,9 @@ class Observers:
             self.tell("attempt_started", attempt, queue, waited)
         return WatchedAttempt(self, attempt)
 
-    def overran(self, attempt: AttemptInfo, seconds: float) -> WatchedAttempt:
-        """An attempt was ended from outside when it had run so long."""
-        return WatchedAttempt(self, attempt, seconds)
+    def outside(self, attempt: AttemptInfo, started_at: int) -> WatchedAttempt:
+        """An attempt that ends where it was not started; ``started_at``: milliseconds, by the server's clock."""
+        return WatchedAttempt(self, attempt, max(0.0, time.time() - started_at / 1000))
 
     def _ask(self, call: str, *what: Any) -> dict[str, str]:
         found: dict[str, str] = {}

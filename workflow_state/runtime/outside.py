@@ -40,7 +40,7 @@ def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> Non
     recording = Recording(engine, answer.execution_id, answer.action_id)
     end = _end_of(answer, recording, registry, step)
     try:
-        recording.record_from_outside(step, _begun(record), end)
+        recording.record_from_outside(step, Begun.on_record(record), end)
     except Ignore as refused:
         log.info("answer dropped", reason=str(refused))
 
@@ -86,7 +86,7 @@ def record_result(
         )
         end = given if isinstance(given, AttemptEnd) else _end_of(given, recording, registry, step)
         try:
-            recording.record_from_outside(step, _begun(record), end)
+            recording.record_from_outside(step, Begun.on_record(record), end)
         except Ignore:
             raise _illegal(execution_id, action_id, "not waited for any more") from None
     elif record.status == "pending" and record.phase == "confirmation" and not isinstance(result, Skipped):
@@ -137,10 +137,6 @@ def _look_up(engine: Engine, execution_id: str, action_id: str) -> tuple[Step, R
 def _with_service(record: Record) -> bool:
     """Whether a service was asked; an answer may come before the asking is on record."""
     return record.status == "running" and record.remote and record.phase in (None, "remote")
-
-
-def _begun(record: Record) -> Begun:
-    return Begun("lease", record.attempt, record.token, record.lost)
 
 
 def _illegal(execution_id: str, action_id: str, why: str) -> InvalidTransitionError:

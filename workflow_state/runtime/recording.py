@@ -22,6 +22,7 @@ from workflow_state.runtime.attempt import failed
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.observers import WatchedAttempt
 from workflow_state.store.records import Begun, Head
+from workflow_state.telemetry import AttemptInfo
 
 #: How often, a second apart, a worker tries to record how an attempt ended while the server is away.
 RESULT_TRIES = 600
@@ -102,6 +103,9 @@ class Recording:
         """As :meth:`record`, where no Celery task of the action runs that could retry or fail: nothing is raised
         but ``Ignore``, and the next attempt's message is sent from here.
         """
+        if program := self.engine.programs.get(self.execution_id):
+            attempt = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
+            self.watched = self.engine.observers.outside(attempt, begun.at)
         try:
             delay = self.record(step, begun, end)
         except ActionFailedError as error:

@@ -55,7 +55,7 @@ def request(
         timeout=_timeout_ms(engine, step),
     )
     try:
-        publish_events(engine.app, engine.settings, [event])
+        publish_events(engine.app, engine.settings, [event], engine.observers.headers())
     except OperationalError as error:
         message = f"The request could not be sent to the broker: {error}"
         return AttemptEnd(error=ErrorDetail(category=ErrorCategory.NETWORK_CONNECTION_REFUSED, message=message))
@@ -79,7 +79,7 @@ def unanswered(engine: Engine, step: Step, execution_id: str, record: Record) ->
         message=message,
         suggestion="see that the service listens for action.execute.requested, or give the action a longer timeout",
     )
-    begun = Begun("lease", record.attempt, record.token, record.lost)
+    begun = Begun.on_record(record)
     recording = Recording(engine, execution_id, step.id, tries=1)
     try:
         recording.record_from_outside(step, begun, AttemptEnd(error=error))

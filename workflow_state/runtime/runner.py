@@ -14,7 +14,7 @@ from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotF
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
-from workflow_state.runtime import canvas, remote
+from workflow_state.runtime import remote
 from workflow_state.runtime.attempt import failed, run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
@@ -91,6 +91,7 @@ class Delivery:
         with self.engine.leases.hold(self.execution_id, self.action_id, begun.token):
             result = self._attempt(program, step, begun)
         if result is None:
+            self.recording.watched.left()
             remote.leave(self.engine, step, self.execution_id, begun)
             raise Ignore("a remote service has been asked")
         delay = self.recording.record(step, begun, result)
@@ -111,10 +112,7 @@ class Delivery:
         if program is None or not running or record.attempt != self.attempt:
             return
         step = program.steps[self.action_id]
-        begun = Begun("lease", record.attempt, record.token, record.lost)
-        info = AttemptInfo.of(program, step, self.execution_id, record.attempt)
-        ran = (step.timeout or 0) / 1000 + canvas.HARD_LIMIT_GRACE
-        self.recording.watched = self.engine.observers.overran(info, ran)
+        begun = Begun.on_record(record)
         end = AttemptEnd(error=describe_error(SoftTimeLimitExceeded(), step.timeout))
         try:
             self.recording.record_from_outside(step, begun, end)

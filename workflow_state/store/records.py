@@ -132,6 +132,11 @@ class Begun:
     at: int = 0
 
     @classmethod
+    def on_record(cls, record: Record) -> Begun:
+        """The attempt that a record says is under way; who has it is elsewhere."""
+        return cls("lease", record.attempt, record.token, record.lost, at=record.attempt_at or 0)
+
+    @classmethod
     def read(cls, reply: Sequence[Any]) -> Begun:
         answer = _text(reply[0])
         if answer == "lease":
