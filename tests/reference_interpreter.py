@@ -56,15 +56,19 @@ class Interpreter:
         self.halted = ""
 
     def run(self) -> Result:
-        """The next level starts when the one before has ended; after a failure nothing new starts."""
-        for level in self.levels():
-            if not self.halted:
-                self.run_level(level)
+        """Run the actions, then check the expected outcome; after a failure nothing new starts."""
+        self.run_actions()
         for name in self.actions:
             self.endings.setdefault(name, Ending("skipped", reason="halted"))
         validations = (self.plan.get("expected_outcome") or {}).get("validations") or []
         unmet = [] if self.halted else [check["name"] for check in validations if not self.is_met(check)]
         return Result("failed" if self.halted or unmet else "completed", self.endings, self.halted, unmet)
+
+    def run_actions(self) -> None:
+        """The next level starts when the one before has ended."""
+        for level in self.levels():
+            if not self.halted:
+                self.run_level(level)
 
     def handling(self, name: str) -> dict[str, Any]:
         return self.actions[name].get("error_handling") or {}
