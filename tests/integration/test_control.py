@@ -187,6 +187,27 @@ def test_an_execution_driven_by_hand(library: Site) -> None:
     assert execute_plan.AsyncResult(state.id).get(timeout=TIMEOUT).status == "completed"
 
 
+def test_skipping_an_alternative_by_hand_leaves_the_failure(library: Site) -> None:
+    """An alternative that is called for and skipped stands in for nothing: the failure halts the execution, as it
+    does on workers; one that is skipped before anything called for it halts nothing.
+    """
+    manager = StateManager()
+    steps = plan(
+        action("a", "any", error_handling={"alternative_action_id": "x"}), action("x", "any"), action("b", "any", "a")
+    )
+    execution_id = manager.initialize_state(steps, start=False).id
+    manager.update_action_status(execution_id, "a", "running")
+    manager.update_action_status(execution_id, "a", "failed")
+    assert manager.get_available_actions(execution_id) == ["x"]
+    manager.update_action_status(execution_id, "x", "skipped")
+    state = manager.get_full_state(execution_id)
+    assert (state.status, statuses(state)) == ("failed", {"a": "failed", "x": "skipped", "b": "skipped"})
+    early = manager.initialize_state(steps, start=False).id
+    manager.update_action_status(early, "x", "skipped")
+    assert manager.get_available_actions(early) == ["a"]
+    manager.cancel_execution(early)
+
+
 def test_illegal_transitions_are_refused(library: Site) -> None:
     """S2, S3: an illegal change raises and changes nothing."""
     manager = StateManager()

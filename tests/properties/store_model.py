@@ -298,7 +298,7 @@ class Model:
         found.results[name] = what["payload"]
         found.failed += status == "failed"
         found.skipped += status == "skipped"
-        if status == "failed" and what["halts"]:
+        if status in ("failed", "skipped") and what["halts"]:
             found.halted = found.halted or name
         return "ok"
 

@@ -83,6 +83,10 @@ class ManualDriver:
         reason: str = "",
     ) -> None:
         halts = status == "failed" and step.on_failure == "halt"
+        if status == "skipped" and step.on_skip == "halt":
+            # Called for and skipped, an alternative leaves the failure that it stands in for unhandled.
+            records = self._engine.store.records(execution_id, step.stands_in_for)
+            halts = any(record.status == "failed" for record in records.values())
         answer, found = self._engine.store.transition(
             execution_id,
             step.id,

@@ -59,5 +59,5 @@ else
   note(KEYS[4], now, 'action.execute.completed', ARGV[3], '{"attempt":' .. record.attempt .. '}')
 end
 if new ~= 'completed' then redis.call('HINCRBY', KEYS[1], new, 1) end
-if new == 'failed' and ARGV[8] == '1' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[3]) end
+if new ~= 'completed' and ARGV[8] == '1' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[3]) end
 return {'ok'}
