@@ -41,9 +41,12 @@ class Worker:
         log: file for its output.
         options: of the ``worker`` command.
         quiet: it prints no banner.
+        cwd: where it runs.
     """
 
-    def __init__(self, app: str, environ: dict[str, str], log: Path, *options: str, quiet: bool = False) -> None:
+    def __init__(
+        self, app: str, environ: dict[str, str], log: Path, *options: str, quiet: bool = False, cwd: Path = ROOT
+    ) -> None:
         self.log = log
         self.killed = False
         self.name = f"w{uuid.uuid4().hex[:8]}"
@@ -55,8 +58,8 @@ class Worker:
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
-                env={**os.environ, **environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environ, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -23,8 +23,8 @@ from workflow_state.redaction import SECRET_NAMES, Redactor
 from workflow_state.settings import LogFormat
 from workflow_state.telemetry.binding import secrets_here
 
-#: First in every JSON line, in this order.
-FIRST: Final = ("timestamp", "level", "event", "logger")
+#: What a line is about, in this order, before all else that was logged.
+NAMES: Final = ("task_id", "task_name", "execution_id", "plan_id", "action_id", "attempt")
 
 _handlers: list[logging.Handler] = []
 
@@ -121,8 +121,8 @@ def _describe(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
         "event": event.pop("event", ""),
         "logger": record.name,
     }
-    extra = {**_task_here(), **{name: value for name, value in task.items() if value is not None}}
-    return {**head, **extra, **event}
+    found = {**_task_here(), **{name: value for name, value in task.items() if value is not None}, **event}
+    return {**head, **{name: found[name] for name in NAMES if name in found}, **found}
 
 
 def _task_here() -> dict[str, Any]:
