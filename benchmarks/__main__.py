@@ -13,53 +13,75 @@ from benchmarks import environment, report
 from benchmarks.app import app, raw_noop
 from benchmarks.figures import Findings
 from benchmarks.lab import Lab, open_lab
-from benchmarks.plans import grid
+from benchmarks.peers import compare, table
+from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.standing import Standing
+from benchmarks.plans import plan
+from benchmarks.shapes import grid
 from benchmarks.worker import BenchmarkError
 from benchmarks.workload import Effort
 from benchmarks.workloads import WORKLOADS
 from workflow_state import EmbeddedServerError
 
 ROUNDS = 5
+#: What ``--only`` calls the comparison with others.
+COMPARISON = "peers"
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    ``only``: the workloads to run; ``peers``: the names of the peers to compare with, none: no comparison.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="The engine against raw Celery tasks.")
-    parser.add_argument("--only", action="append", choices=WORKLOADS, metavar="NAME", help=", ".join(WORKLOADS))
-    parser.add_argument("--rounds", type=_positive, metavar="N", help=f"samples of each figure (default {ROUNDS})")
+    names = [*WORKLOADS, COMPARISON]
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--no-peers", action="store_true", help="measure the engine alone")
+    parser.add_argument("--peer", action="append", choices=PEERS, metavar="NAME", help=", ".join(PEERS))
+    rounds = f"samples of each figure (default {ROUNDS}; 1 of what takes a minute each)"
+    parser.add_argument("--rounds", type=_positive, metavar="N", help=rounds)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only to see that it works")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write figures, samples and environment there")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a promise was not kept")
     given = parser.parse_args(words)
+    given.slow_rounds = given.rounds or 1
     given.rounds = given.rounds or (1 if given.quick else ROUNDS)
+    wanted = given.only or [*(name for name, workload in WORKLOADS.items() if workload.usual), COMPARISON]
+    given.peers = (given.peer or list(PEERS)) if COMPARISON in wanted and not given.no_peers else []
+    given.only = [name for name in wanted if name != COMPARISON]
     return given
 
 
 def warm_up(lab: Lab) -> None:
     """Let every process import, connect and cache what it needs."""
     for _ in range(2):
-        lab.run(grid(4, 4))
+        lab.run(plan("warm", grid(4, 4)))
         lab.drain(20)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the workloads that were asked for; the exit code."""
     given = arguments(words)
-    names = given.only or list(WORKLOADS)
-    effort = Effort(given.rounds, given.quick)
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    effort = Effort(given.rounds, given.slow_rounds, given.quick)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     found: dict[str, Findings] = {}
+    peers: dict[str, Standing] = {}
     with open_lab(app, raw_noop) as lab:
         facts = environment.facts(lab.client, app.conf)
         console.print(report.headline(facts))
         if given.quick:
             console.print("quick: tiny sizes whatever the titles say; no promise is judged\n")
         warm_up(lab)
-        for name in names:
+        for name in given.only:
             found[name] = WORKLOADS[name].measure(lab, effort)
             report.show(console, WORKLOADS[name], found[name], judge=not given.quick)
+        if given.peers:
+            chosen = [PEERS[name] for name in given.peers]
+            peers = compare.measure(lab, effort, chosen, lambda line: console.print(f"beside others: {line}"))
+            table.show(console, peers)
     if given.json:
-        report.write(given.json, report.to_json(facts, {"rounds": given.rounds, "quick": given.quick}, found))
+        settings = {"rounds": given.rounds, "slow_rounds": given.slow_rounds, "quick": given.quick}
+        report.write(given.json, report.to_json(facts, settings, found, peers))
     kept = given.quick or all(findings.kept(p) for findings in found.values() for p in findings.promises)
     return 1 if given.check and not kept else 0
 

@@ -35,3 +35,15 @@ def raw_stamp() -> float:
 @action("benchmarks.noop")
 def noop() -> None:
     """The action that does nothing."""
+
+
+@action("benchmarks.stamp")
+def stamp() -> float:
+    """When it ran, by the same clock."""
+    return time.monotonic()
+
+
+@action("benchmarks.sleep")
+def sleep(seconds: float) -> None:
+    """Take a while without a processor."""
+    time.sleep(seconds)

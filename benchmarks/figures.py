@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,10 +24,21 @@ class Figure:
         return cls(name, statistics.median(samples), unit, tuple(samples))
 
     @classmethod
-    def ratio(cls, name: str, of: Figure, to: Figure, scale: float = 1.0) -> Figure:
-        """Median over median, times ``scale``; the samples are the ratios of what was measured side by side."""
+    def p95(cls, name: str, samples: Sequence[float], unit: str) -> Figure:
+        """What 95 of 100 samples do not exceed; of one sample it is that one."""
+        ranked = sorted(samples)
+        return cls(name, ranked[math.ceil(len(ranked) * 0.95) - 1], unit, tuple(samples))
+
+    @classmethod
+    def of_values(cls, name: str, of: Figure, to: Figure) -> Figure:
+        """One value over another, of samples that were not taken in pairs."""
+        return cls(name, of.value / to.value, "x", (of.value / to.value,))
+
+    @classmethod
+    def ratio(cls, name: str, of: Figure, to: Figure) -> Figure:
+        """Median over median; the samples are the ratios of what was measured side by side."""
         pairs = zip(of.samples, to.samples, strict=False)
-        return cls(name, scale * of.value / to.value, "x", tuple(scale * one / other for one, other in pairs))
+        return cls(name, of.value / to.value, "x", tuple(one / other for one, other in pairs))
 
     def to_json(self) -> dict[str, Any]:
         """The form in the JSON file."""

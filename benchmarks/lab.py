@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from redis import Redis
 
 from benchmarks.plans import Plan
 from benchmarks.worker import BenchmarkError, running_worker
-from workflow_state import ExecutionStatus, StateManager, execute_plan
+from workflow_state import ExecutionStatus, StateManager, Success, execute_plan
 from workflow_state.embedded import EmbeddedServer
 
 #: Append-only file, synchronized every second: what a durable set-up has.
 SERVER_SETTINGS = {"appendfsync": "everysec"}
 #: Seconds between two looks at the queue; shorter ones would take processor time from the worker.
 POLL = 0.002
-TIMEOUT = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the server received and did, each divided by the number of actions."""
-
-    bytes_in: float
-    commands: float
+#: Seconds; a plan of 100,000 actions takes minutes.
+TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,8 @@ class Lab:
 
     app: Celery
     raw_task: Any
+    server_pid: int
+    worker_pid: int
 
     @property
     def client(self) -> Any:
@@ -61,9 +56,9 @@ class Lab:
             for _ in range(count):
                 self.raw_task.apply_async(producer=producer)
         # The consumer may have taken one before it stopped; it gives it back.
-        self._await(lambda: self.client.llen(queue) == count, "all raw tasks are queued", poll)
+        self.wait_for(lambda: self.client.llen(queue) == count, "all raw tasks are queued", poll)
         self.app.control.add_consumer(queue)
-        self._await(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
+        self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
         start = time.perf_counter()
         return self.await_quiet(poll) - start
 
@@ -90,28 +85,30 @@ class Lab:
         task.delay().get(timeout=TIMEOUT)
         return time.perf_counter() - start
 
-    def latency(self, task: Any, count: int) -> float:
-        """Median from ``.delay()`` of a raw task until it ran, one after the other; it returns its clock."""
+    def latencies(self, task: Any, count: int) -> list[float]:
+        """From ``.delay()`` of a raw task until it ran, one after the other; it returns its clock."""
         samples = []
         for _ in range(count):
             self.await_quiet()
             start = time.monotonic()
             samples.append(float(task.delay().get(timeout=TIMEOUT)) - start)
-        return statistics.median(samples)
+        return samples
 
-    def read_state(self, execution_id: str) -> float:
-        """How long ``get_full_state`` takes."""
-        manager = StateManager(self.app)
-        start = time.perf_counter()
-        manager.get_full_state(execution_id)
-        return time.perf_counter() - start
+    def outputs(self, execution_id: str) -> list[Any]:
+        """The outputs of the actions of an execution that has ended, in the plan's order."""
+        states = StateManager(self.app).get_full_state(execution_id).action_states.values()
+        return [state.result.output for state in states if isinstance(state.result, Success)]
 
-    def count(self, work: Callable[[], object], actions: int) -> Counts:
-        """What the server receives and does while some work is done, per action."""
-        before = self._counters()
-        work()
-        bytes_in, commands = (now - then for now, then in zip(self._counters(), before, strict=True))
-        return Counts(bytes_in / actions, commands / actions)
+    @contextmanager
+    def database(self, number: int) -> Iterator[str]:
+        """The URL of another database of the server, empty before and after."""
+        url = f"{self.app.conf.broker_url.rpartition('/')[0]}/{number}"
+        with Redis.from_url(url) as client:
+            client.flushdb()
+            try:
+                yield url
+            finally:
+                client.flushdb()
 
     def await_quiet(self, poll: float = POLL) -> float:
         """Wait until no message is queued or unacknowledged; the moment from which that was so."""
@@ -129,12 +126,12 @@ class Lab:
             time.sleep(poll)
         raise BenchmarkError(f"messages are still under way after {TIMEOUT:g} s")
 
-    def _counters(self) -> tuple[int, int]:
-        self.await_quiet()
-        stats = self.client.info("stats")
-        return stats["total_net_input_bytes"], stats["total_commands_processed"]
+    def wait_for(self, condition: Callable[[], bool], what: str, poll: float = POLL) -> None:
+        """Look until something is so.
 
-    def _await(self, condition: Callable[[], bool], what: str, poll: float) -> None:
+        Raises:
+            BenchmarkError: it never was.
+        """
         deadline = time.perf_counter() + TIMEOUT
         while not condition():
             if time.perf_counter() > deadline:
@@ -147,5 +144,6 @@ def open_lab(app: Celery, raw_task: Any) -> Iterator[Lab]:
     """Start a server and a worker of our own, and end them with the block."""
     with EmbeddedServer(settings=SERVER_SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
         app.conf.update(broker_url=server.url, result_backend=server.url)
-        with running_worker(app, server.url, Path(folder) / "worker.log"):
-            yield Lab(app, raw_task)
+        with running_worker(app, server.url, Path(folder) / "worker.log") as worker_pid:
+            lab = Lab(app, raw_task, 0, worker_pid)
+            yield replace(lab, server_pid=lab.client.info("server")["process_id"])

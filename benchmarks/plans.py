@@ -1,36 +1,28 @@
-"""The shapes of the plans, all of no-op actions."""
+"""The shapes as plans of actions that do nothing, or another action of the benchmarks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.shapes import Graph
+
 Plan = dict[str, Any]
 
-
-def grid(levels: int, width: int) -> Plan:
-    """``levels`` x ``width`` actions, each depending on two of the level before (on one when it has no more)."""
-    return {
-        "name": f"grid-{levels}x{width}",
-        "actions": [
-            _noop(f"a{level}_{i}", {f"a{level - 1}_{j % width}": None for j in (i, i + 1)} if level else ())
-            for level in range(levels)
-            for i in range(width)
-        ],
-    }
+#: With barriers between levels, which is the default, and without.
+SCHEDULES = ("levels", "dataflow")
 
 
-def fan(width: int) -> Plan:
-    """1 -> ``width`` -> 1."""
-    middle = [f"w{i}" for i in range(width)]
-    actions = [_noop("first"), *(_noop(name, ["first"]) for name in middle), _noop("last", middle)]
-    return {"name": f"fan-{width}", "actions": actions}
-
-
-def chain(length: int) -> Plan:
-    """``length`` actions one after the other."""
-    actions = [_noop(f"a{i}", [f"a{i - 1}"] if i else ()) for i in range(length)]
-    return {"name": f"chain-{length}", "actions": actions}
-
-
-def _noop(action_id: str, dependencies: Any = ()) -> Plan:
-    return {"id": action_id, "actionDefinitionId": "benchmarks.noop", "dependencies": list(dependencies)}
+def plan(
+    name: str, graph: Graph, *, definition: str = "benchmarks.noop", schedule: str = "levels", **more: Any
+) -> Plan:
+    """A plan of the graph; ``more`` is said of every action."""
+    actions = [
+        {
+            "id": f"a{number}",
+            "actionDefinitionId": definition,
+            "dependencies": [f"a{other}" for other in dependencies],
+            **more,
+        }
+        for number, dependencies in enumerate(graph)
+    ]
+    return {"name": name, "schedule": schedule, "actions": actions}

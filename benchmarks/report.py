@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure, Findings
+from benchmarks.peers.standing import Standing
 from benchmarks.workload import Workload
 
 #: Raised whenever a reader of the JSON would have to change.
-SCHEMA = 1
+SCHEMA = 2
 
 
 def headline(facts: Mapping[str, Any]) -> str:
@@ -32,7 +33,7 @@ def headline(facts: Mapping[str, Any]) -> str:
 def show(console: Console, workload: Workload, findings: Findings, *, judge: bool) -> None:
     """Print the figures of one workload and, when they are judged, whether its promises were kept."""
     table = Table(title=f"{workload.name}: {workload.title}", title_justify="left", box=SIMPLE)
-    table.add_column("", min_width=32)
+    table.add_column("", min_width=48)
     for column in ("median", "least", "most"):
         table.add_column(column, justify="right", min_width=9)
     table.add_column("of", justify="right")
@@ -46,7 +47,10 @@ def show(console: Console, workload: Workload, findings: Findings, *, judge: boo
 
 
 def to_json(
-    environment: Mapping[str, Any], settings: Mapping[str, Any], found: Mapping[str, Findings]
+    environment: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    found: Mapping[str, Findings],
+    peers: Mapping[str, Standing],
 ) -> dict[str, Any]:
     """Everything that a run has found."""
     return {
@@ -54,6 +58,7 @@ def to_json(
         "environment": dict(environment),
         "settings": dict(settings),
         "workloads": {name: findings.to_json() for name, findings in found.items()},
+        "peers": {name: standing.to_json() for name, standing in peers.items()},
     }
 
 
@@ -64,8 +69,9 @@ def write(path: Path, report: Mapping[str, Any]) -> None:
 
 def _cells(figure: Figure) -> list[str]:
     values = (figure.value, min(figure.samples), max(figure.samples))
-    return [*(f"{_short(value)} {figure.unit}".strip() for value in values), str(len(figure.samples))]
+    return [*(f"{short(value)} {figure.unit}".strip() for value in values), str(len(figure.samples))]
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """A number with as many digits as say something."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"

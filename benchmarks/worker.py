@@ -14,7 +14,8 @@ from celery import Celery
 
 #: Pool processes: as many as the figures of the design were measured with.
 CONCURRENCY = 2
-START_TIMEOUT = 30.0
+#: Seconds; a pool of many processes takes a while to fork.
+START_TIMEOUT = 120.0
 STOP_TIMEOUT = 20.0
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,20 +25,24 @@ class BenchmarkError(Exception):
 
 
 @contextmanager
-def running_worker(app: Celery, url: str, log: Path) -> Iterator[None]:
-    """Start a worker on the server at ``url`` and end it with the block.
+def running_worker(
+    app: Celery, url: str, log: Path, *, queue: str = "celery", concurrency: int = CONCURRENCY
+) -> Iterator[int]:
+    """Start a worker of one queue on the server at ``url``, and end it with the block, which is given its pid.
 
     Raises:
         BenchmarkError: it did not answer in time; the message ends with its log.
     """
-    command = [sys.executable, "-m", "celery", "-A", "benchmarks.app", "worker", "-c", str(CONCURRENCY)]
+    name = f"{queue}@benchmarks"
+    command = [sys.executable, "-m", "celery", "-A", "benchmarks.app", "worker"]
+    command += ["-Q", queue, "-c", str(concurrency), "-n", name]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "REDIS_URL": url, "PYTHONPATH": path}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
-        _await_answer(app, process, log)
-        yield
+        _await_answer(app, name, process, log)
+        yield process.pid
     finally:
         process.terminate()
         try:
@@ -47,8 +52,8 @@ def running_worker(app: Celery, url: str, log: Path) -> Iterator[None]:
             process.wait()
 
 
-def _await_answer(app: Celery, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_answer(app: Celery, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while not app.control.ping(timeout=0.5, limit=1):
+    while not app.control.ping([name], timeout=0.5, limit=1):
         if process.poll() is not None or time.monotonic() > deadline:
             raise BenchmarkError(f"The worker did not start. Its log:\n{log.read_text()[-3000:]}")

@@ -11,9 +11,13 @@ from benchmarks.lab import Lab
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much to measure. ``rounds``: samples of each figure; ``quick``: tiny sizes, to see that it works."""
+    """How much to measure. ``rounds``: samples of each figure; ``slow_rounds``: of those that take a minute each.
+
+    ``quick``: tiny sizes, to see that it works.
+    """
 
     rounds: int
+    slow_rounds: int
     quick: bool
 
     def size(self, full: int, quick: int) -> int:
@@ -23,8 +27,12 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One comparison; ``measure`` finds the worker started and warmed up."""
+    """One comparison; ``measure`` finds the worker started and warmed up.
+
+    ``usual``: whether it runs when none is named; the others take minutes.
+    """
 
     name: str
     title: str
     measure: Callable[[Lab, Effort], Findings]
+    usual: bool = True

@@ -6,44 +6,72 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from benchmarks.__main__ import arguments
+from benchmarks.peers.catalogue import PEERS
 
 ROOT = Path(__file__).parents[2]
 
 
+QUICK = ("grid", "chain", "single", "publishing", "reading", "resources")
+"""Those of which even the quick form does all that the long one does, in a few seconds together."""
+
+
 @pytest.mark.redis
 @pytest.mark.worker
-def test_a_quick_grid_writes_figures_samples_promises_and_environment(tmp_path: Path) -> None:
+def test_a_quick_run_writes_figures_samples_promises_and_environment(tmp_path: Path) -> None:
+    """Every figure has a value above zero, its unit and its samples, and nothing of this machine gets in."""
     report = tmp_path / "bench.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "grid", "--json", str(report)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    only = [word for name in QUICK for word in ("--only", name)]
+    command = [sys.executable, "-m", "benchmarks", "--quick", *only, "--json", str(report)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "plan / raw" in done.stdout
+    assert "levels / raw" in done.stdout
 
     found = json.loads(report.read_text("utf-8"))
-    assert found["settings"] == {"rounds": 1, "quick": True}
-    assert list(found["workloads"]) == ["grid"]
+    assert found["settings"] == {"rounds": 1, "slow_rounds": 1, "quick": True}
+    assert tuple(found["workloads"]) == QUICK
+    assert found["peers"] == {}
+    for workload in found["workloads"].values():
+        for name, figure in workload["figures"].items():
+            assert set(figure) == {"value", "unit", "samples"}
+            assert figure["samples"]
+            # Processor time is counted in hundredths of a second, which a quick run may not need.
+            assert figure["value"] > 0 or "processor time" in name
     grid = found["workloads"]["grid"]
-    assert set(grid["figures"]) == {"raw", "plan", "plan / raw"}
-    for figure in grid["figures"].values():
-        assert set(figure) == {"value", "unit", "samples"}
-        assert len(figure["samples"]) == 1
-        assert figure["value"] > 0
-    assert [(promise["figure"], promise["limit"]) for promise in grid["promises"]] == [("plan / raw", 2.0)]
+    assert set(grid["figures"]) == {"raw", "levels", "dataflow", "levels / raw", "dataflow / raw"}
+    assert [(promise["figure"], promise["limit"]) for promise in grid["promises"]] == [("levels / raw", 1.3)]
     assert {"text", "value", "kept"} < set(grid["promises"][0])
+    assert str(ROOT) not in report.read_text("utf-8")
+    _describes_the_machine(found["environment"])
 
-    environment = found["environment"]
+
+def _describes_the_machine(environment: dict[str, Any]) -> None:
     assert environment["cores"] >= 1
     assert environment["packages"]["celery"]
     assert environment["server"]["appendonly"] == "yes"
     assert environment["worker"]["task_acks_late"] is True
     assert environment["worker"]["processes"] == 2
-    assert str(ROOT) not in report.read_text("utf-8")
+
+
+def test_peers_are_measured_by_default_and_not_when_something_else_is_asked_for() -> None:
+    """``--no-peers`` leaves them out, ``--peer`` picks some of them, and what takes minutes has to be asked for."""
+    assert arguments([]).peers == list(PEERS)
+    assert "large" not in arguments([]).only
+    assert arguments(["--no-peers"]).peers == []
+    assert arguments(["--only", "grid"]).peers == []
+    assert (arguments(["--only", "peers"]).only, arguments(["--only", "peers"]).peers) == ([], list(PEERS))
+    assert arguments(["--peer", "rq"]).peers == ["rq"]
+    assert (arguments([]).rounds, arguments([]).slow_rounds) == (5, 1)
+    assert (arguments(["--rounds", "7"]).rounds, arguments(["--rounds", "7"]).slow_rounds) == (7, 7)
 
 
 @pytest.mark.parametrize("words", [["--only", "nothing"], ["--rounds", "0"]])
 def test_a_wrong_argument_is_refused_before_anything_starts(words: list[str]) -> None:
+    """The message names it."""
     command = [sys.executable, "-m", "benchmarks", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2

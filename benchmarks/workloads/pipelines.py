@@ -1,0 +1,91 @@
+"""Graphs of real pipelines whose actions sleep as long as the real ones took, scaled: makespan ÷ critical path.
+
+The critical path is what a machine without end and an engine without cost would take.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure, Findings, Promise
+from benchmarks.lab import Lab
+from benchmarks.plans import SCHEDULES, Plan
+from benchmarks.worker import ROOT, running_worker
+from benchmarks.workload import Effort
+
+PLANS = ROOT / "examples" / "plans"
+QUEUE = "pipelines"
+#: More than actions of any of the plans that can run at a time; they sleep.
+SLOTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A recorded graph: seconds and parents by task id."""
+
+    name: str
+    runtime: dict[str, float]
+    parents: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> Pipeline:
+        """The pipeline of a file; its format is in examples/plans/README.md."""
+        tasks: list[dict[str, Any]] = json.loads(path.read_text())["tasks"]
+        return cls(
+            path.stem,
+            {task["id"]: float(task["runtime_s"]) for task in tasks},
+            {task["id"]: list(task["parents"]) for task in tasks},
+        )
+
+    @property
+    def critical_path(self) -> float:
+        """Seconds of the longest chain."""
+        ends: dict[str, float] = {}
+
+        def end(name: str) -> float:
+            if name not in ends:
+                ends[name] = self.runtime[name] + max((end(parent) for parent in self.parents[name]), default=0.0)
+            return ends[name]
+
+        return max(end(name) for name in self.runtime)
+
+    def plan(self, schedule: str, scale: float) -> Plan:
+        """Its actions sleep ``scale`` times as long; they have a queue of their own, with many slots."""
+        actions = [
+            {
+                "id": name,
+                "actionDefinitionId": "benchmarks.sleep",
+                "inputs": {"seconds": seconds * scale},
+                "dependencies": self.parents[name],
+                "queue": QUEUE,
+            }
+            for name, seconds in self.runtime.items()
+        ]
+        return {"name": self.name, "schedule": schedule, "actions": actions}
+
+
+def measure(lab: Lab, effort: Effort) -> Findings:
+    """Every pipeline with each schedule, scaled to a critical path of 20 s."""
+    pipelines = [Pipeline.read(path) for path in sorted(PLANS.glob("*.json"))]
+    figures, promises = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "worker.log"
+        with running_worker(lab.app, lab.app.conf.broker_url, log, queue=QUEUE, concurrency=effort.size(SLOTS, 4)):
+            for pipeline in pipelines[: effort.size(len(pipelines), 1)]:
+                found = _ratios(lab, pipeline, 0.3 if effort.quick else 20.0, effort.slow_rounds)
+                figures += found
+                promises.append(Promise(f"{found[-1].name}, makespan / critical path", found[-1].name, 1.05))
+    return Findings(tuple(figures), tuple(promises))
+
+
+def _ratios(lab: Lab, pipeline: Pipeline, seconds: float, rounds: int) -> list[Figure]:
+    scale = seconds / pipeline.critical_path
+    samples: dict[str, list[float]] = {schedule: [] for schedule in SCHEDULES}
+    for _ in range(rounds):
+        for schedule, found in samples.items():
+            found.append(lab.run(pipeline.plan(schedule, scale))[0] / seconds)
+    return [Figure.median(f"{pipeline.name}, {schedule}", found, "x") for schedule, found in samples.items()]
