@@ -32,6 +32,7 @@ TARGETS = {
     "demo": "run an example plan on a real worker and watch it; PLAN and ACTIONS for one of yours",
     "test": "run the tests",
     "browser": "install Debian's chromium and its driver, for the tests of pages; needs apt and root",
+    "rabbitmq": "install Debian's RabbitMQ, for the tests of events on it; needs apt and root",
     "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
@@ -61,8 +62,11 @@ COMMANDS = {
     "format": ["ruff check --fix .", "ruff format ."],
     "bench": ["python -m benchmarks ARGS"],
 }
-#: What the tests of pages start, and the Debian package that has it.
-BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+#: What some tests start, and the Debian package that has it.
+SYSTEM = {
+    "browser": {"chromium": "chromium", "chromedriver": "chromium-driver"},
+    "rabbitmq": {"rabbitmqctl": "rabbitmq-server"},
+}
 CACHES = (".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
@@ -191,22 +195,26 @@ def clean() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def install_browser() -> None:
-    """Put Debian's chromium and its driver on the system, unless they are there.
+def install_system(target: str) -> None:
+    """Put what a target names on the system by Debian's packages, unless it is there.
 
-    Nothing that anybody is surprised by: it is asked for by name, as tests that need a browser say when they
-    skip, and by CI.
+    Nothing that anybody is surprised by: it is asked for by name, as tests that need it say when they skip, and
+    by CI.
     """
-    missing = [package for command, package in BROWSER.items() if not shutil.which(command)]
+    wanted = SYSTEM[target]
+    # Debian has servers where only root looks.
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    missing = [package for command, package in wanted.items() if not shutil.which(command, path=path)]
     if not missing:
-        say(f"there already: {', '.join(BROWSER)}")
+        say(f"there already: {', '.join(wanted)}")
         return
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise DevError(
             f"{' and '.join(missing)} cannot be installed here: it needs apt-get and root. "
-            "Install chromium and chromedriver by the system's own means; the tests look for them on PATH"
+            f"Install {' and '.join(wanted)} by the system's own means; the tests look for them on PATH"
         )
-    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    # A server's package would start it; the tests start one of their own.
+    os.environ.update(DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
     step("reading the lists of packages", ["apt-get", "update", "-qq"])
     step(f"installing {', '.join(missing)}", ["apt-get", "install", "-qq", "--no-install-recommends", *missing])
 
@@ -228,8 +236,8 @@ def run_target(target: str, given: Mapping[str, str]) -> int:
         show_help()
     elif target == "clean":
         clean()
-    elif target == "browser":
-        install_browser()
+    elif target in SYSTEM:
+        install_system(target)
     elif target == "lock":
         lock(shlex.split(given.get("ARGS", "")))
     else:
