@@ -175,7 +175,7 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
                 handler(event)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises: the event is not handled
             again = is_outage(error) or not message.delivery_info.get("redelivered")
-            self._log.exception("event not handled", type=event.type, event_id=event.id, again=again)
+            self._log.error("event not handled", type=event.type, event_id=event.id, again=again, exc_info=error)
             message.requeue() if again else message.reject()
             return
         self._handled[event.id] = None

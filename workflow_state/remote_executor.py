@@ -16,13 +16,15 @@ A service in another language does the same: it reads ``action.execute.requested
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from celery import Celery, current_app
+from kombu.exceptions import OperationalError
 
 from workflow_state.actions import ActionContext, ActionRegistry
-from workflow_state.event_types import ActionRequested, CompletedAnswer, Event, FailedAnswer
+from workflow_state.event_types import ActionRequested, Answer, CompletedAnswer, Event, FailedAnswer
 from workflow_state.events import EventListener, publish_answer
 from workflow_state.redaction import Redactor
 from workflow_state.runtime.failures import describe_error
@@ -30,6 +32,8 @@ from workflow_state.settings import Settings
 from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound, get_logger, report_error
 
 F = TypeVar("F", bound=Callable[..., object])
+#: Between two tries to send an answer while the broker is away.
+RETRY_SECONDS = 1.0
 
 
 class RemoteExecutor:
@@ -94,10 +98,22 @@ class RemoteExecutor:
             except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
                 report_error(error, info)
                 detail = describe_error(error, event.timeout, self._redactor, secrets())
-                publish_answer(self._app, FailedAnswer.model_validate({**ids, "error": detail}))
+                self._answer(FailedAnswer.model_validate({**ids, "error": detail}))
                 log.info("remote action failed", error_type=type(error).__name__)
                 return
-        publish_answer(self._app, CompletedAnswer.model_validate({**ids, "output": output}))
+        self._answer(CompletedAnswer.model_validate({**ids, "output": output}))
+
+    def _answer(self, answer: Answer) -> None:
+        """Send an answer; while the broker is away again and again, since the work is done."""
+        while True:
+            try:
+                publish_answer(self._app, answer)
+                return
+            except OperationalError as error:
+                if self._listener.should_stop:
+                    raise
+                self._log.warning("broker away, answer to be sent again", error=str(error))
+                time.sleep(RETRY_SECONDS)
 
     def _secrets(self, event: ActionRequested) -> set[str]:
         """What is secret among the inputs."""

@@ -102,6 +102,12 @@ def die(ctx: ActionContext, times: int) -> int:
     return ctx.attempt
 
 
+@action("chaos.remote", remote=True)
+def remote(number: int) -> int:
+    """Carried out by a service of the test's."""
+    raise AssertionError("a remote action ran in a worker")
+
+
 @shared_task(name="chaos.follow", ignore_result=True)
 def follow(execution_id: str) -> None:
     """A task of its own, such as one that follows a plan."""

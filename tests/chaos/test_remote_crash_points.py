@@ -1,0 +1,129 @@
+"""SIGKILL where a remote service has been asked, and where events have been sent: nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.chaos.fleet import Fleet
+from tests.chaos.plans import QUICK, action
+from tests.chaos.scene import Scene
+from tests.support import wait_until
+from workflow_state import Event, EventListener, RemoteExecutor
+
+BOUND = 60.0
+AWAY = 1.0
+"""Seconds until the server is back."""
+SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "events": True}
+REMOTE_POINTS = ("requested", "events sent")
+
+
+class Outside:
+    """A service and a listener in this process; what they were asked and told."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.keys: list[str] = []
+        self.events: list[Event] = []
+        self.executor = RemoteExecutor(scene.app, queue="chaos-service")
+        self.executor.action("chaos.remote")(self.carry_out)
+        self.listener = EventListener(scene.app, queue="chaos-listener")
+        self.listener.on("*")(self.events.append)
+
+    def carry_out(self, number: int) -> int:
+        """Twice the number."""
+        self.keys.append(str(number))
+        return number * 2
+
+    def numbers(self, execution_id: str) -> set[int]:
+        """Which events of an execution have come."""
+        return {event.sequence for event in self.events if event.execution_id == execution_id}
+
+
+@contextmanager
+def running(outside: Outside) -> Iterator[Outside]:
+    """Both run in threads for as long as the block lasts, and listen when it begins."""
+    ready = [threading.Event(), threading.Event()]
+    listeners = [outside.executor._listener, outside.listener]
+    for listener, event in zip(listeners, ready, strict=True):
+        listener.on_consume_ready = lambda *_, event=event, **__: event.set()
+    threads = [threading.Thread(target=listener.run, daemon=True) for listener in listeners]
+    for thread in threads:
+        thread.start()
+    assert all(event.wait(BOUND) for event in ready)
+    try:
+        yield outside
+    finally:
+        for listener in listeners:
+            listener.stop()
+        for thread in threads:
+            thread.join(BOUND)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One server for both points; events are on."""
+    with Scene(tmp_path_factory.mktemp("remote-points"), workflow_state=SETTINGS) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(scene: Scene) -> Iterator[Fleet]:
+    """Two workers, supervised."""
+    with scene.fleet() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def outside(scene: Scene) -> Iterator[Outside]:
+    """A service and a listener beside the workers."""
+    with running(Outside(scene)) as found:
+        yield found
+
+
+def make_plan(**fields: Any) -> dict[str, Any]:
+    """A local action, a remote one on it, with more ``fields``, and one that reads the answer."""
+    first = action("first", "chaos.work", inputs={"number": 1, "pause": 5, "values": []})
+    asked = action("asked", "chaos.remote", "first", inputs={"number": 21}, retry=QUICK, **fields)
+    last = action("last", "chaos.work", "asked", inputs={"number": 2, "pause": 5, "values": ["${asked.output}"]})
+    return {"id": "remote", "actions": [first, asked, last]}
+
+
+@pytest.mark.parametrize("schedule", ["levels", "dataflow"])
+@pytest.mark.parametrize("victim", ["process", "worker"])
+@pytest.mark.parametrize("point", REMOTE_POINTS)
+def test_a_crash_is_recovered_and_every_event_comes(
+    point: str, victim: str, schedule: str, scene: Scene, fleet: Fleet, outside: Outside
+) -> None:
+    """The process that reaches the point dies, or its whole worker: the plan completes, each result is recorded
+    once, and a listener gets every event of the history, some perhaps twice.
+    """
+    scene.arm(point, victim)
+    execution_id = scene.start(make_plan() | {"schedule": schedule})
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert scene.sprung, f"no process reached {point!r}"
+    assert state.action_states["asked"].result.output == 42
+    scene.check_clean(execution_id)
+    wanted = {event.sequence for event in scene.manager.history(execution_id)}
+    wait_until(lambda: outside.numbers(execution_id) == wanted, BOUND, "every event has come")
+
+
+def test_a_server_that_goes_is_waited_for(scene: Scene, fleet: Fleet, outside: Outside) -> None:
+    """The server is killed after a service was asked: when it is back, request and answer go on.
+
+    A message that was on its way from the server to a listener in that moment is lost with it, as Redis hands it
+    out before it can be noted: an attempt that is not answered is made again, and a listener sees the gap.
+    """
+    scene.arm("requested", "server")
+    execution_id = scene.start(make_plan(timeout=3000))
+    wait_until(lambda: scene.sprung, BOUND, "the service has been asked")
+    back = time.monotonic() + AWAY
+    wait_until(lambda: time.monotonic() > back, AWAY + 5)
+    scene.server.start()
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert state.action_states["asked"].result.output == 42
+    scene.check_clean(execution_id)
