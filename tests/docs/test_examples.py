@@ -7,8 +7,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from celery import Celery
@@ -107,3 +110,71 @@ def test_the_shop_runs_on_its_own_app(database: Callable[[], str]) -> None:
     assert "Paid 765.0 EUR (no discount), reserved: 1 × analytical engine in Hamburg" in done.stdout
     assert re.search(r"^tell-owner +skipped ", done.stdout, re.MULTILINE)
     assert re.search(r"^completed in \d+ ms$", done.stdout, re.MULTILINE)
+
+
+class Pages(BaseHTTPRequestHandler):
+    """Answers words as JSON; ``/busy`` refuses its first request, and ``/gone`` every one."""
+
+    keys: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """As the path says."""
+        self.keys.append(self.headers["Idempotency-Key"])
+        refused = self.path == "/busy" and self.keys.count(self.headers["Idempotency-Key"]) == 1
+        status = 404 if self.path == "/gone" else 429 if refused else 200
+        body = json.dumps({"word": self.path.strip("/")}).encode()
+        self.send_response(status)
+        self.send_header("Retry-After", "0.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Not into the output of the tests."""
+
+
+@pytest.fixture
+def pages() -> Iterator[str]:
+    """A real HTTP server on this machine, for as long as the test lasts."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.redis
+@pytest.mark.worker
+def test_the_remote_service_makes_http_calls(database: Callable[[], str], pages: str) -> None:
+    """Started as its docstring says: the service calls a real HTTP server, a busy one is asked again under the same
+    key, and a page that is gone fails the plan with the service's message.
+    """
+    url = database()
+    environ = {"REDIS_URL": url, "PYTHONPATH": str(ROOT)}
+    service = subprocess.Popen(
+        [sys.executable, "-m", "remote.service"],
+        cwd=EXAMPLES,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert service.stdout is not None
+        assert service.stdout.readline() == "ready\n"
+        with WorkerProcess("remote.app", cwd=EXAMPLES, environ=environ, concurrency=2):
+            done = run_example("-m", "remote.run", f"{pages}/hello", f"{pages}/busy", cwd=EXAMPLES, url=url)
+            gone = run_example("-m", "remote.run", f"{pages}/gone", cwd=EXAMPLES, url=url)
+    finally:
+        service.terminate()
+        service.communicate(timeout=20)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "hello busy"
+    assert re.search(r"^fetch1 +completed +attempts: 2 ", done.stdout, re.MULTILINE)
+    assert gone.returncode == 1
+    assert re.search(r"^fetch0 +failed .*/gone answered 404", gone.stdout, re.MULTILINE)
+    assert len(Pages.keys) == 4
+    assert len(set(Pages.keys)) == 3
