@@ -13,7 +13,9 @@ from workflow_state.store.reader import SLICE
 from workflow_state.store.redis import Store
 
 
-def close(store: Store, execution_id: str, action_ids: Sequence[str], seconds: float, *, look_again: bool) -> None:
+def close(
+    store: Store, execution_id: str, action_ids: Sequence[str], seconds: float, *, look_again: bool = False
+) -> None:
     """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it.
 
     Where somebody asked for it to be deleted, it is. ``look_again``: the sweeper has something to do for it yet.
