@@ -103,7 +103,7 @@ from workflow_state.patterns import (
     create_retry_with_fallback,
     create_sequential_pipeline,
 )
-from workflow_state.pictures import plan_to_dot, plan_to_mermaid, plan_to_svg
+from workflow_state.pictures import execution_report, plan_to_dot, plan_to_mermaid, plan_to_svg
 from workflow_state.references import Outcome, Reference, parse_reference, resolve_reference
 from workflow_state.remote_executor import RemoteExecutor
 from workflow_state.runtime import answers as _answers  # noqa: F401 - installs itself in workers
@@ -197,6 +197,7 @@ __all__ = [  # noqa: RUF022 - grouped for the reader
     "Reference",
     "Outcome",
     # pictures
+    "execution_report",
     "plan_to_svg",
     "plan_to_mermaid",
     "plan_to_dot",

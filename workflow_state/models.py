@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from workflow_state import display
+
 #: An action's id: letters, digits and ``_ - . :``, starting with a letter, digit or ``_``.
 ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.:\-]*$"
 ActionId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=200)]
@@ -323,6 +325,18 @@ class ExecutionState(Model):
     def to_json_dict(self) -> dict[str, Any]:
         """The state as JSON-ready dict, as ``AsyncResult.get()`` has it on the wire."""
         return self.model_dump(mode="json")
+
+    def to_html(self) -> str:
+        """The state as one HTML file that needs no other: what failed, a timeline, and every action's results.
+
+        Secrets are taken out by name. With the plan, :func:`workflow_state.execution_report` shows its graph, its
+        inputs and the critical path too.
+        """
+        return display.page(self)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return display.snippet(self)
 
 
 class ExecutionSummary(Model):

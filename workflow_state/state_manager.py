@@ -22,12 +22,14 @@ from workflow_state.models import (
     ExecutionState,
     ExecutionStatus,
 )
+from workflow_state.pictures import execution_report
 from workflow_state.program import Program
 from workflow_state.references import MISSING
 from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
 from workflow_state.runtime.manual import ManualDriver, result_for, result_of
 from workflow_state.runtime.outside import record_result
+from workflow_state.runtime.reporting import declared_secrets_of
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
@@ -271,6 +273,18 @@ class StateManager:
         if not await_end(self._store, execution_id, timeout):
             raise TimeoutError(f"Execution {execution_id!r} has not ended within {timeout:g} s; it goes on")
         return self.get_full_state(execution_id)
+
+    def report(self, execution_id: str) -> str:
+        """An execution, ended or not, as one HTML file: see :func:`workflow_state.execution_report`.
+
+        What the app's settings call secret by name is not in it, nor what actions known here declare secret by type.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        program, state = self._program(execution_id), self.get_full_state(execution_id)
+        secrets = declared_secrets_of(program, state, registry)
+        return execution_report(program, state, redactor=self._engine.redactor, secrets=secrets)
 
     def delete(self, execution_id: str) -> bool:
         """Delete an ended execution: records, history, results, those of Celery included, and its place in the lists.

@@ -32,7 +32,7 @@ NAMES = """
     RemoteExecutor Answer CompletedAnswer FailedAnswer publish_answer
     validate_execution_plan validate_plan_logic find_plan_problems find_circular_dependencies compile_plan
     parse_reference resolve_reference Reference Outcome
-    plan_to_svg plan_to_mermaid plan_to_dot
+    execution_report plan_to_svg plan_to_mermaid plan_to_dot
     create_sequential_pipeline create_fan_out_fan_in_pattern create_conditional_branch create_retry_with_fallback
     create_batch_processing are_dependencies_satisfied calculate_execution_metrics extract_successful_results
     PerformanceMetrics

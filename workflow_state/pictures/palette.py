@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from workflow_state.models import ExecutionStatus
+
 
 class Look(StrEnum):
     """How an action is shown: its status, or that it waits for a person."""
@@ -78,6 +80,15 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "confirmation": '<circle cx="6" cy="3.2" r="2.7"/><path d="M.8 12a5.2 5.2 0 0 1 10.4 0z"/>',
     "alternative": '<path class="ws-open" d="M.8 3h3.6l3.4 6h3.4m-2-2 2 2-2 2"/>',
     "fallback": '<path class="ws-open" d="M1 1.4h10M6 1.4v8m-3-3 3 3 3-3"/>',
+}
+
+STATUS_LOOKS: Final[Mapping[ExecutionStatus, Look]] = {
+    ExecutionStatus.INITIALIZING: Look.PENDING,
+    ExecutionStatus.RUNNING: Look.RUNNING,
+    ExecutionStatus.PAUSED_FOR_CONFIRMATION: Look.WAITING,
+    ExecutionStatus.COMPLETED: Look.COMPLETED,
+    ExecutionStatus.FAILED: Look.FAILED,
+    ExecutionStatus.CANCELLED: Look.SKIPPED,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
@@ -28,10 +28,11 @@ MARK_ICONS: Final[Mapping[Mark, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """What a run adds to the picture of its plan: the look of actions by id, and the actions of its critical path."""
+    """What a run adds to the picture of its plan: the look of actions by id, its critical path, and who was blocked."""
 
     looks: Mapping[str, Look] = field(default_factory=dict)
     critical: Sequence[str] = ()
+    blocked: Collection[str] = frozenset()
 
 
 class SvgGraph:
@@ -43,6 +44,7 @@ class SvgGraph:
         self.scale: Scale = scale_for(len(diagram.steps))
         shared = shared_start([step.id for step in diagram.steps])
         self._lines = [self.scale.lines(step, shared) for step in diagram.steps]
+        self._critical = frozenset(paint.critical)
         self._left = self.scale.text_left(bool(paint.looks))
         sizes = [
             (self.scale.width(lines, self._left, sum(1 for _ in marks_of(step))), self.scale.height(lines))
@@ -53,7 +55,7 @@ class SvgGraph:
 
     def standalone(self) -> str:
         """The picture as a file of its own."""
-        style = css_colours(".ws-graph") + css_looks() + GRAPH_CSS
+        style = css_colours(".ws-graph") + GRAPH_CSS + css_looks()
         return self.element(f"<style>{style}</style><defs>{symbol_definitions()}</defs>")
 
     def element(self, before: str = "") -> str:
@@ -92,7 +94,8 @@ class SvgGraph:
         step, box, scale = self.diagram.steps[number], self.drawing.boxes[number], self.scale
         look = self.paint.looks.get(step.id)
         classes = ["ws-box", *([f"ws-{look}"] if look else []), *(["ws-dashed"] if step.stands_in_for else [])]
-        classes += ["ws-critical"] if step.id in self.paint.critical else []
+        classes += ["ws-critical"] if step.id in self._critical else []
+        classes += ["ws-blocked"] if step.id in self.paint.blocked else []
         middle = box.height / 2
         icon = scale.icon
         symbol = _use(look, scale.pad, middle - icon / 2, icon) if look else ""

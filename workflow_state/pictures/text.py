@@ -18,6 +18,9 @@ _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 #: What turns the direction of text around, and could show an id as another one.
 _CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
+#: Units of time from minutes on: its seconds, the unit of what is left, and that one's seconds.
+UNITS: Final = (("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86_400, "h", 3600))
+
 
 def markup(text: object) -> str:
     """Text for the inside of an element or of a quoted attribute, in HTML and in XML."""
@@ -51,6 +54,17 @@ def fitted(text: str, size: float, room: float, *, tail: bool = True) -> str:
         head, end = (head, letter + end) if at_end else (head + letter, end)
         text = text[:-1] if at_end else text[1:]
     return f"{head}…{end}"
+
+
+def duration(milliseconds: int) -> str:
+    """A length of time for people: ``850 ms``, ``3.42 s``, ``2 min 03 s``, ``1 h 02 min``, ``3 d 04 h``."""
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    seconds = milliseconds // 1000
+    if seconds < 60:
+        return f"{milliseconds / 1000:.2f} s"
+    unit, length, below, part = next(one for one in reversed(UNITS) if seconds >= one[1])
+    return f"{seconds // length} {unit} {seconds % length // part:02} {below}"
 
 
 def _width(letter: str) -> float:
