@@ -23,21 +23,25 @@ ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 BIN, STAMP = VENV / "bin", VENV / ".dev-stamp"
+BUILD = ROOT / "build"
 LOCK, PYPROJECT = ROOT / "requirements.lock", ROOT / "pyproject.toml"
 OLDEST_PYTHON = (3, 11)
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 UV = "uv>=0.9,<1"
 TARGETS = {
     "help": "list these targets",
     "setup": "make .venv with what the other targets need; they do it themselves, too",
     "demo": "run an example plan on a real worker and watch it; PLAN and ACTIONS for one of yours",
     "test": "run the tests",
+    "pythons": "run the unit tests on every supported Python that is on PATH",
     "browser": "install Debian's chromium and its driver, for the tests of pages; needs apt and root",
     "rabbitmq": "install Debian's RabbitMQ, for the tests of events on it; needs apt and root",
     "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
     "imports": "import-linter: the layers of the architecture",
-    "check": "lint, typecheck, imports, test: what CI runs",
+    "docs": "build the documentation strictly, into build/docs",
+    "check": "lint, typecheck, imports, docs, test: what CI runs",
     "format": "let ruff repair what it can, and format",
     "bench": "measure the engine against raw Celery tasks and beside eight other systems; a quarter of an hour",
     "lock": "write requirements.lock anew from pyproject.toml; ARGS=--upgrade for newer versions",
@@ -48,6 +52,8 @@ VARIABLES = {
     "ACTIONS": "the module that defines the plan's actions, for demo",
     "ARGS": 'more arguments for the tool, as in: make test ARGS="-k name"',
 }
+# Every warning is an error: a link that leads nowhere, a name in a docstring that is not there, a page without a link.
+DOCS = "sphinx-build --builder html --fail-on-warning --keep-going --quiet --fresh-env docs build/docs"
 LINT = ["ruff check .", "ruff format --check ."]
 TEST = "python -m pytest ARGS"
 COMMANDS = {
@@ -58,7 +64,8 @@ COMMANDS = {
     "lint": LINT,
     "typecheck": ["mypy"],
     "imports": ["lint-imports"],
-    "check": [*LINT, "mypy", "lint-imports", TEST],
+    "docs": [DOCS],
+    "check": [*LINT, "mypy", "lint-imports", DOCS, TEST],
     "format": ["ruff check --fix .", "ruff format ."],
     "bench": ["python -m benchmarks ARGS"],
 }
@@ -163,12 +170,37 @@ def ensure_environment() -> None:
     if python != sys.version:
         shutil.rmtree(VENV, ignore_errors=True)
         step("making .venv", [uv, "venv", "--quiet", "--python", sys.executable, VENV])
-    into = ["--quiet", "--python", str(BIN / "python")]
+    install(uv, BIN / "python")
+    STAMP.write_text(wanted)
+
+
+def install(uv: str, python: Path) -> None:
+    """Put the locked packages and the project into the environment of a Python."""
+    into = ["--quiet", "--python", str(python)]
     locked = ["--require-hashes", "--compile-bytecode", str(LOCK)]
     step("installing the locked packages", [uv, "pip", "sync", *into, *locked])
     project = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     step("installing the project", [uv, "pip", "install", *into, *project])
-    STAMP.write_text(wanted)
+
+
+def test_on_pythons(arguments: Sequence[str]) -> int:
+    """Run the unit tests on every supported Python there is; the exit code is that of the first that fails."""
+    uv = find_uv()
+    # A shim may be on PATH for a version that is not installed.
+    found = {v: shutil.which(f"python{v}") for v in PYTHONS if answer([f"python{v}", "--version"])}
+    missing = [version for version in PYTHONS if version not in found]
+    say(f"found {', '.join(found) or 'no supported Python'}; not on PATH: {', '.join(missing) or 'none'}")
+    if not found:
+        raise DevError(f"put one of {', '.join(f'python{version}' for version in PYTHONS)} on PATH")
+    for version, path in found.items():
+        venv = BUILD / f"python{version}"
+        step(f"making {venv.relative_to(ROOT)}", [uv, "venv", "--quiet", "--clear", "--python", str(path), venv])
+        install(uv, venv / "bin" / "python")
+        say(f"unit tests on Python {version}")
+        code = run([venv / "bin" / "python", "-m", "pytest", "tests/unit", "-q", *arguments])
+        if code:
+            return code
+    return 0
 
 
 def show_help() -> None:
@@ -191,7 +223,7 @@ def lock(arguments: Sequence[str]) -> None:
 
 def clean() -> None:
     """Remove what this file and its tools made, and nothing else."""
-    for path in (TOOLS, VENV, *(ROOT / name for name in CACHES), *ROOT.rglob("__pycache__")):
+    for path in (TOOLS, VENV, BUILD, *(ROOT / name for name in CACHES), *ROOT.rglob("__pycache__")):
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -238,6 +270,8 @@ def run_target(target: str, given: Mapping[str, str]) -> int:
         clean()
     elif target in SYSTEM:
         install_system(target)
+    elif target == "pythons":
+        return test_on_pythons(shlex.split(given.get("ARGS", "")))
     elif target == "lock":
         lock(shlex.split(given.get("ARGS", "")))
     else:

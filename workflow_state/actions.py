@@ -156,17 +156,7 @@ class ActionRegistry:
         self._actions: dict[str, Action] = {}
 
     def action(self, definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
-        """Decorator that registers a function, async function or Celery task; gives it back unchanged.
-
-        Args:
-            definition_id: by which plans name it.
-            remote: another service carries the action out. The function only says, by its annotations, what
-                goes in and what comes out, and is never called.
-
-        Raises:
-            ActionRegistrationError: the id is taken by another function, or its signature cannot
-                take keyword arguments.
-        """
+        """As :func:`workflow_state.action`, for this registry."""
 
         def register(function: F) -> F:
             self.register(definition_id, function, remote=remote)
@@ -222,8 +212,22 @@ class ActionRegistry:
 
 
 #: Where ``@action`` registers.
-registry = ActionRegistry()
-action = registry.action
+registry: ActionRegistry = ActionRegistry()
+
+
+def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
+    """Decorator that registers a function, async function or Celery task as an action; gives it back unchanged.
+
+    Args:
+        definition_id: by which plans name it.
+        remote: another service carries the action out. The function only says, by its annotations, what
+            goes in and what comes out, and is never called.
+
+    Raises:
+        ActionRegistrationError: the id is taken by another function, or its signature cannot
+            take keyword arguments.
+    """
+    return registry.action(definition_id, remote=remote)
 
 
 def _build(definition_id: str, function: Callable[..., Any]) -> Action:

@@ -19,7 +19,7 @@ _NO_HANDLING = ErrorHandling()
 
 
 def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = "levels") -> Program:
-    """Compile a valid plan (see :func:`workflow_state.validation.prepare_plan`).
+    """Compile a valid plan, such as :func:`validate_execution_plan` gives, to what the engine runs.
 
     Args:
         plan: the plan.
@@ -46,7 +46,7 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
             definition=action.action_definition_id,
             level=level_of[action.id] if schedule == "levels" else None,
             inputs=action.inputs,
-            dependencies=action.dependencies,
+            dependencies=tuple(action.dependencies),
             needs=tuple(needs[action.id]),
             successors=tuple(after[action.id]),
             sources=_sources(action, handling),

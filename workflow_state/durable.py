@@ -11,13 +11,14 @@ import os
 
 # One server is both broker and result backend, unless you set them apart. The backend must be Redis
 # or Valkey (>= 6.2): the engine's records and Celery's results change together, in one script.
-broker_url = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
+broker_url: str = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
 result_backend = broker_url
-imports = [name for name in os.environ.get("WORKFLOW_STATE_ACTIONS", "").split(",") if name]
+imports: list[str] = [name for name in os.environ.get("WORKFLOW_STATE_ACTIONS", "").split(",") if name]
 
 # JSON only: a message or a result is data from outside and must never run code when it is read.
 task_serializer = result_serializer = event_serializer = "json"
-accept_content = result_accept_content = ["json"]
+accept_content: list[str] = ["json"]
+result_accept_content: list[str] = ["json"]
 
 # A message is gone only when its work is done; a killed worker gives it back.
 task_acks_late = True
@@ -34,7 +35,7 @@ broker_channel_error_retry = True
 # dropped, as the lease is alive. True would kill them at every drop, and the third one (``max_lost``) would
 # be the end of a long action.
 worker_cancel_long_running_tasks_on_connection_loss = False
-broker_transport_options = {
+broker_transport_options: dict[str, object] = {
     # How long the broker waits before it delivers an unacknowledged message again. Recovery does not
     # hang on it (leases end in seconds), so it may well be shorter or longer than an action.
     "visibility_timeout": 3600,
@@ -48,13 +49,18 @@ broker_transport_options = {
     "health_check_interval": 25,
 }
 # Publishing tries again for a moment, then tells the caller.
-broker_connection_timeout = 4.0
-task_publish_retry_policy = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+broker_connection_timeout: float = 4.0
+task_publish_retry_policy: dict[str, float] = {
+    "max_retries": 3,
+    "interval_start": 0.1,
+    "interval_step": 0.2,
+    "interval_max": 0.5,
+}
 
 # A result that could not be written is written again, not turned into a failure.
 result_backend_always_retry = True
-redis_socket_timeout = 30.0
-redis_socket_connect_timeout = 5.0
+redis_socket_timeout: float = 30.0
+redis_socket_connect_timeout: float = 5.0
 redis_socket_keepalive = True
 redis_backend_health_check_interval = 25
 # States and results stay readable for a week after the end.

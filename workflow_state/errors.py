@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 class WorkflowStateError(Exception):
@@ -69,8 +69,9 @@ class PlanProblem:
 class PlanValidationError(WorkflowStateError, ValueError):
     """A plan is not valid. ``errors`` lists every problem found, not only the first."""
 
+    errors: tuple[PlanProblem, ...]
     #: How many problems the message spells out; ``errors`` always has them all.
-    SHOWN = 20
+    SHOWN: ClassVar[int] = 20
 
     def __init__(self, errors: Iterable[PlanProblem | Mapping[str, str]]) -> None:
         self.errors = tuple(e if isinstance(e, PlanProblem) else PlanProblem(**e) for e in errors)
@@ -89,6 +90,9 @@ class PlanValidationError(WorkflowStateError, ValueError):
 class ReferenceParseError(WorkflowStateError, ValueError):
     """Text between ``${`` and ``}`` is not a reference; ``position`` is the offset in ``text``."""
 
+    text: str
+    position: int
+
     def __init__(self, message: str, text: str = "", position: int = 0) -> None:
         self.text, self.position = text, position
         super().__init__(message, text, position)
@@ -106,6 +110,9 @@ class ReferenceNotFoundError(WorkflowStateError, LookupError):
 
 class ConditionParseError(WorkflowStateError, ValueError):
     """A text is not a condition, or exceeds a limit; ``position`` is the offset in ``text``."""
+
+    text: str
+    position: int
 
     def __init__(self, message: str, text: str = "", position: int = 0) -> None:
         self.text, self.position = text, position
@@ -136,6 +143,10 @@ class ActionError(WorkflowStateError):
         context: any JSON that helps to understand the error; it is stored with the state.
         suggestion: what a person can do about it.
     """
+
+    message: str
+    category: str
+    context: dict[str, Any]
 
     def __init__(
         self,
@@ -182,6 +193,10 @@ class ActionFailedError(WorkflowStateError):
     ``error`` is the :class:`~workflow_state.models.ErrorDetail` as a JSON dict.
     """
 
+    message: str
+    action_id: str
+    error: dict[str, Any]
+
     def __init__(self, message: str, action_id: str = "", error: Mapping[str, Any] | None = None) -> None:
         self.message, self.action_id, self.error = message, action_id, dict(error or {})
         super().__init__(message, action_id, self.error)
@@ -194,6 +209,10 @@ class ActionFailedError(WorkflowStateError):
 
 class PlanExecutionError(WorkflowStateError):
     """A plan ended ``failed`` or ``cancelled``; ``failed_actions`` maps action id to error message."""
+
+    message: str
+    execution_id: str
+    failed_actions: dict[str, str]
 
     def __init__(self, message: str, execution_id: str = "", failed_actions: Mapping[str, str] | None = None) -> None:
         self.message, self.execution_id = message, execution_id
@@ -209,6 +228,8 @@ class PlanExecutionError(WorkflowStateError):
 class ExecutionNotFoundError(WorkflowStateError, LookupError):
     """No execution of that id is stored: it never was, or its records have expired."""
 
+    execution_id: str
+
     def __init__(self, execution_id: str) -> None:
         self.execution_id = execution_id
         super().__init__(execution_id)
@@ -222,6 +243,10 @@ class ExecutionNotFoundError(WorkflowStateError, LookupError):
 
 class ActionNotFoundError(WorkflowStateError, LookupError):
     """The execution's plan has no action of that id."""
+
+    execution_id: str
+    action_id: str
+    known: tuple[str, ...]
 
     def __init__(self, execution_id: str, action_id: str, known: Iterable[str] = ()) -> None:
         self.execution_id, self.action_id, self.known = execution_id, action_id, tuple(known)

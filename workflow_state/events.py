@@ -122,7 +122,7 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         self._handlers: list[tuple[str, Handler]] = []
         self._handled: OrderedDict[str, None] = OrderedDict()
         self._log = get_logger()
-        self.connection = self._app.connection_for_read()
+        self.connection: Any = self._app.connection_for_read()
 
     def on(self, pattern: str) -> Callable[[Handler], Handler]:
         """Decorator: call this function for every event whose ``type`` matches.

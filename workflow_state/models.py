@@ -7,12 +7,14 @@ milliseconds, as the original has them. An unknown field is an error, never sile
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 from workflow_state import display
 
@@ -24,10 +26,25 @@ MAX_MILLISECONDS = 1000 * 365 * 24 * 3600 * 1000
 Milliseconds = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS)]
 
 
+T = TypeVar("T")
+
+
+class _KeptAsTuple:
+    """Makes pydantic read and keep a sequence as a tuple, which nobody can change."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        (item,) = get_args(source)
+        return core_schema.tuple_schema([handler.generate_schema(item)], variadic_item_index=0)
+
+
+#: A tuple of items, that a type checker lets be given as a list.
+Items = Annotated[Sequence[T], _KeptAsTuple()]
+
+
 class Model(BaseModel):
     """Base of all models: frozen, camelCase aliases, unknown fields refused."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,
@@ -112,7 +129,7 @@ class ExpectedOutcome(Model):
 
     description: str = ""
     # Bounded, because a pattern from outside may take tens of milliseconds to compile.
-    validations: tuple[OutcomeValidation, ...] = Field(default=(), max_length=100)
+    validations: Annotated[Items[OutcomeValidation], Field(max_length=100)] = ()
 
 
 class PlanMetadata(Model):
@@ -121,15 +138,16 @@ class PlanMetadata(Model):
     created_at: datetime | None = None
     created_by: str | None = None
     estimated_duration: Milliseconds | None = None
-    tags: tuple[str, ...] = ()
+    tags: Items[str] = ()
 
 
 class Condition(Model):
     """Run the action only when ``if`` holds; otherwise skip it (default) or fail it."""
 
-    if_: str = Field(alias="if", min_length=1)
+    # As `alias`, a type checker would take them for the names of arguments, which no call can spell.
+    if_: str = Field(validation_alias="if", serialization_alias="if", min_length=1)
     then: Literal["execute"] = "execute"
-    else_: Literal["skip", "fail"] = Field(default="skip", alias="else")
+    else_: Literal["skip", "fail"] = Field(default="skip", validation_alias="else", serialization_alias="else")
 
 
 class ErrorHandling(Model):
@@ -165,7 +183,7 @@ class RetryPolicy(Model):
     min_timeout_in_ms: Milliseconds = 1000
     max_timeout_in_ms: Milliseconds = 30_000
     randomize: bool = True
-    categories: tuple[ErrorCategory, ...] | None = None
+    categories: Items[ErrorCategory] | None = None
 
 
 class PlannedAction(Model):
@@ -174,7 +192,7 @@ class PlannedAction(Model):
     id: ActionId
     action_definition_id: str = Field(min_length=1, max_length=300)
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
-    dependencies: tuple[str, ...] = ()
+    dependencies: Items[str] = ()
     condition: Condition | None = None
     error_handling: ErrorHandling | None = None
     user_confirmation: UserConfirmation | None = None
@@ -195,14 +213,14 @@ class ExecutionPlan(Model):
     name: str = Field(default="", max_length=200)
     description: str = ""
     intent: Intent | None = None
-    actions: tuple[PlannedAction, ...] = Field(min_length=1)
+    actions: Annotated[Items[PlannedAction], Field(min_length=1)]
     expected_outcome: ExpectedOutcome | None = None
     schedule: Literal["levels", "dataflow"] | None = None
     metadata: PlanMetadata = PlanMetadata()
 
     @property
     def title(self) -> str:
-        """The name shown to people: ``name``, or else ``id``."""
+        """What people are shown, which is ``name``, or else ``id``."""
         return self.name or self.id
 
 

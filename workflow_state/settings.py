@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, Field
@@ -48,7 +48,7 @@ class Settings(BaseModel):
         remote_timeout: seconds after which a remote action without a ``timeout`` in the plan has failed unanswered.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     prefix: str = Field(default="workflow-state", pattern=r"^[A-Za-z0-9_.:\-]{1,100}$")
     lease: float = Field(default=30.0, gt=0)

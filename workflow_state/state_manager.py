@@ -348,8 +348,7 @@ class StateManager:
             skip=skip,
             results=results or {},
         )
-        found: PlanResult = execute_plan.AsyncResult(new_id)
-        return found
+        return execute_plan.AsyncResult(new_id)
 
     def _end(self, execution_id: str, action_id: str, result: ActionResult) -> None:
         if self._store.fields(execution_id, "driver") == ["manual"]:

@@ -164,7 +164,7 @@ def _field_names() -> set[str]:
     names: set[str] = set()
     for model in Model.__subclasses__():
         for name, field in model.model_fields.items():
-            names.update({name, field.alias or name})
+            names.update({name, str(field.validation_alias or name)})
     return names
 
 

@@ -175,7 +175,7 @@ class TestParse:
         """What CI runs is what a developer runs."""
         commands = dev.commands("check", {"ARGS": "-x"})
         assert commands[-1] == dev.commands("test", {"ARGS": "-x"})[0]
-        parts = [part for target in ("lint", "typecheck", "imports") for part in dev.commands(target, {})]
+        parts = [part for target in ("lint", "typecheck", "imports", "docs") for part in dev.commands(target, {})]
         assert commands[:-1] == parts
 
 
@@ -196,9 +196,11 @@ class TestPython:
         """Else the answer would be a SyntaxError."""
         ast.parse((ROOT / "dev.py").read_text(), feature_version=(3, 7))
 
-    def test_the_oldest_python_is_the_one_of_the_package(self) -> None:
-        """``dev.py`` and ``pyproject.toml`` say the same."""
+    def test_the_pythons_are_those_of_the_package(self) -> None:
+        """``dev.py`` and ``pyproject.toml`` say the same, of the oldest and of all that are supported."""
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        classifiers = "\n".join(project["classifiers"])
+        assert tuple(re.findall(r"Python :: (3\.\d+)$", classifiers, re.MULTILINE)) == dev.PYTHONS
         assert project["requires-python"] == ">=" + ".".join(map(str, dev.OLDEST_PYTHON))
 
 
@@ -212,7 +214,7 @@ class TestTargets:
 
     def test_every_target_does_something(self) -> None:
         """A target is run by a function of its own or has commands."""
-        assert set(dev.TARGETS) == set(dev.COMMANDS) | {"help", "browser", "lock", "clean"}
+        assert set(dev.TARGETS) == set(dev.COMMANDS) | set(dev.SYSTEM) | {"help", "pythons", "lock", "clean"}
 
     def test_the_makefile_has_the_same_targets(self) -> None:
         """The Makefile is an alias: it knows no more and no less."""

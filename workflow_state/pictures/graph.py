@@ -11,7 +11,7 @@ from workflow_state.pictures.svg import Paint, SvgGraph
 
 
 def plan_to_mermaid(plan: object, state: ExecutionState | None = None) -> str:
-    """The plan as a Mermaid flowchart; Markdown on GitHub and GitLab draws it inside a ```` ```mermaid ```` block.
+    """The plan as a Mermaid flowchart; Markdown on GitHub and GitLab draws it inside a fence named ``mermaid``.
 
     Args:
         plan: an ExecutionPlan, a dict or JSON text, as for ``execute_plan``; or a compiled Program.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, overload
 
 from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult, EagerResult
@@ -18,6 +19,9 @@ from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
 from workflow_state.validation import prepare_plan
 
+#: What a plan may be given as; text is JSON.
+AnyPlan = ExecutionPlan | Mapping[str, Any] | str | bytes
+
 
 class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
     """The result of ``execute_plan``: ``get()`` gives the final :class:`ExecutionState`.
@@ -25,13 +29,26 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
     A plain ``AsyncResult`` of the same id gives the state's JSON dict, as it is stored.
     """
 
-    def get(self, *args: Any, **kwargs: Any) -> Any:
+    id: str
+
+    @overload
+    def get(
+        self, timeout: float | None = None, propagate: Literal[True] = True, *args: Any, **kwargs: Any
+    ) -> ExecutionState: ...
+    @overload
+    def get(self, timeout: float | None = None, *, propagate: bool, **kwargs: Any) -> ExecutionState | Exception: ...
+    def get(self, *args: Any, **kwargs: Any) -> ExecutionState | Exception:
         """Wait for the final state; arguments as those of ``AsyncResult.get``.
+
+        Args:
+            timeout: seconds; None waits for ever.
+            propagate: False returns the error of a failed plan instead of raising it.
 
         Raises:
             PlanExecutionError: the plan failed or was cancelled; it names the failed actions.
+            celery.exceptions.TimeoutError: the plan has not ended in time; it goes on.
         """
-        found = super().get(*args, **kwargs)
+        found: Any = super().get(*args, **kwargs)
         return ExecutionState.model_validate(found) if isinstance(found, dict) else found
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery import Task, current_task, shared_task
@@ -37,6 +37,7 @@ from workflow_state.runtime.outside import read_answer, take_answer
 from workflow_state.runtime.privacy import hide_state
 from workflow_state.runtime.runner import Delivery
 from workflow_state.runtime.submission import (
+    AnyPlan,
     EagerPlanResult,
     PlanResult,
     ValidPlanText,
@@ -110,8 +111,12 @@ class PlanTask(EngineTask):
         """As ``Task.signature``; raises ``PlanValidationError`` here rather than in a worker."""
         return super().signature(plan_as_text(args), *starargs, **starkwargs)
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """As ``Task.apply_async``.
+    def delay(self, plan: AnyPlan) -> PlanResult:
+        """Send a plan; see :func:`workflow_state.execute_plan`."""
+        return self.apply_async((plan,))
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> PlanResult:
+        """As ``Task.apply_async``; with ``task_always_eager`` the result is an ``EagerResult`` that gives the same.
 
         Raises:
             PlanValidationError: before anything is sent.
@@ -142,7 +147,7 @@ class PlanTask(EngineTask):
         options.setdefault("kwargsrepr", "{}")
         if headers := observers_of(self.app).headers():
             options["headers"] = {**headers, **(options.get("headers") or {})}
-        result = super().apply_async(args, kwargs, **options)
+        result: Any = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> PlanResult:
@@ -150,7 +155,15 @@ class PlanTask(EngineTask):
         return PlanResult(task_id, backend=self.backend, task_name=self.name, app=self.app, **kwargs)
 
 
-@shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan", ignore_result=False)
+def _plan_task(function: Callable[[Any, Any], Any]) -> PlanTask:
+    """``shared_task``, with the type of what it gives, which Celery does not say."""
+    task: PlanTask = shared_task(bind=True, base=PlanTask, name="workflow_state.execute_plan", ignore_result=False)(
+        function
+    )
+    return task
+
+
+@_plan_task
 def execute_plan(self: Any, plan: Any) -> Any:
     """Run a plan; the id of the returned result is the execution id.
 
