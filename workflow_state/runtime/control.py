@@ -8,7 +8,7 @@ from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, I
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
 from workflow_state.runtime.engine import Engine
-from workflow_state.store.closing import ask_to_delete, remove
+from workflow_state.store.closing import ask_to_delete
 
 #: Seconds that ``delete`` waits for the end of an execution to be carried out, and between two looks.
 ENDING, LOOK = 2.0, 0.02
@@ -70,15 +70,12 @@ def delete(engine: Engine, execution_id: str) -> bool:
             f"Execution {execution_id!r} is {status}; only one that has ended can be deleted: cancel it first "
             "(cancel_execution), or wait() for its end"
         )
-    program = engine.programs.get(execution_id)
-    engine.programs.forget(execution_id)
     if answer == "closed":
-        if program is not None:
-            remove(engine.store, execution_id, list(program.steps))
-        return True
+        engine.close(execution_id)
     until = time.monotonic() + ENDING
     while (there := engine.store.head(execution_id) is not None) and time.monotonic() < until:
         time.sleep(LOOK)
+    engine.programs.forget(execution_id)
     return not there
 
 

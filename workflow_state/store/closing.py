@@ -18,12 +18,13 @@ def close(
 ) -> None:
     """Give everything of an ended execution its TTL (0: keep for ever), and stop looking after it.
 
-    Where somebody asked for it to be deleted, it is. ``look_again``: the sweeper has something to do for it yet.
+    Where somebody asked for it to be deleted, it is. ``look_again``: the sweeper has something to do for it yet,
+    and closes it again after that.
     """
     answer = store.run("close", [store.keys.execution(execution_id)], [])
     if answer is None:
         return
-    if answer == b"deleting":
+    if answer == b"deleting" and not look_again:
         remove(store, execution_id, action_ids)
         return
     if seconds:
