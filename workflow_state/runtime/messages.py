@@ -65,8 +65,7 @@ class _Sender:
         message = self._app.amqp.create_task_message(
             given.get("task_id") or uuid(), signature.task, signature.args, signature.kwargs, **described
         )
-        if "priority" in given:
-            delivery = {**delivery, "priority": given["priority"]}
+        delivery = {**delivery, **{name: given[name] for name in ("priority", "headers") if name in given}}
         self._app.amqp.send_task_message(self._producer, signature.task, _shortened(message), **delivery)
 
     def _common_to(self, signature: Signature) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
