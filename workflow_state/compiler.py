@@ -61,6 +61,7 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
             confirmation=_confirmation(action),
             queue=action.queue,
             priority=action.priority,
+            batch_size=_batch_size(plan, action),
         )
         for action in plan.actions
     }
@@ -73,6 +74,11 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
         steps=steps,
         expected_outcome=plan.expected_outcome,
     )
+
+
+def _batch_size(plan: ExecutionPlan, action: PlannedAction) -> int:
+    """A timeout is enforced for a message, so it has to be the action's alone."""
+    return 1 if action.timeout is not None else action.batch_size or plan.batch_size or 1
 
 
 def _confirmation(action: PlannedAction) -> UserConfirmation | None:

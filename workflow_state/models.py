@@ -24,6 +24,7 @@ ActionId = Annotated[str, StringConstraints(pattern=ID_PATTERN, max_length=200)]
 #: A thousand years: what is longer is a mistake, and the arithmetic of delays stays far from any overflow.
 MAX_MILLISECONDS = 1000 * 365 * 24 * 3600 * 1000
 Milliseconds = Annotated[int, Field(ge=0, le=MAX_MILLISECONDS)]
+BatchSize = Annotated[int, Field(ge=1, le=1000)]
 
 
 T = TypeVar("T")
@@ -187,7 +188,10 @@ class RetryPolicy(Model):
 
 
 class PlannedAction(Model):
-    """One node of the plan. ``timeout``: milliseconds per attempt; ``priority``: 0 to 9, as the broker reads it."""
+    """One node of the plan. ``timeout``: milliseconds per attempt; ``priority``: 0 to 9, as the broker reads it.
+
+    ``batch_size``: as in the plan, for this action.
+    """
 
     id: ActionId
     action_definition_id: str = Field(min_length=1, max_length=300)
@@ -200,13 +204,16 @@ class PlannedAction(Model):
     timeout: Annotated[int, Field(gt=0, le=MAX_MILLISECONDS)] | None = None
     queue: str | None = Field(default=None, min_length=1, max_length=200)
     priority: int | None = Field(default=None, ge=0, le=9)
+    batch_size: BatchSize | None = None
 
 
 class ExecutionPlan(Model):
     """A DAG of actions. Only ``actions`` is required; the order of the list has no meaning.
 
     ``schedule``: actions start when the level before theirs has ended (``levels``), or when their own dependencies
-    have (``dataflow``); None: as the app's settings say.
+    have (``dataflow``); None: as the app's settings say. ``batch_size``: how many ready actions of one definition
+    and queue one message names at most, for actions so tiny that their transport costs more than they do; None: one.
+    One with a ``timeout`` always has a message of its own.
     """
 
     id: str = Field(default="plan", min_length=1, max_length=200)
@@ -216,6 +223,7 @@ class ExecutionPlan(Model):
     actions: Annotated[Items[PlannedAction], Field(min_length=1)]
     expected_outcome: ExpectedOutcome | None = None
     schedule: Literal["levels", "dataflow"] | None = None
+    batch_size: BatchSize | None = None
     metadata: PlanMetadata = PlanMetadata()
 
     @property

@@ -58,6 +58,7 @@ class Step(ProgramModel):
     confirmation: UserConfirmation | None = None
     queue: str | None = None
     priority: int | None = None
+    batch_size: int = 1
 
 
 class Outline(ProgramModel):
@@ -120,6 +121,7 @@ class Program(Outline):
                 notes += [f"stands in for {', '.join(step.stands_in_for)}"] if step.stands_in_for else []
                 notes += ["has a fallback"] if step.fallback else []
                 notes += ["asks for confirmation"] if step.confirmation else []
+                notes += [f"in batches of {step.batch_size}"] if step.batch_size > 1 else []
                 notes += [f"on failure {step.on_failure}"]
                 lines.append(f"  {action_id} = {step.definition}: {'; '.join(notes)}")
         return "\n".join(lines)

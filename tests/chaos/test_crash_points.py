@@ -41,8 +41,14 @@ OUTAGES = [
 
 
 def make_plan(dies: int) -> dict[str, Any]:
-    """Three levels, of which the middle one is published in three parts. ``dies``: how often an action kills."""
+    """Three levels; the middle one is published in parts, the first of which has a batch. ``dies``: how often an
+    action kills.
+    """
     first = action("first", "chaos.work", inputs={"number": 1, "pause": 5, "values": []})
+    tiny = [
+        action(f"tiny{n}", "chaos.work", "first", inputs={"number": 50 + n, "pause": 110, "values": []}, batch_size=3)
+        for n in range(3)
+    ]
     fan = [
         action(f"fan{n}", "chaos.work", "first", inputs={"number": n, "pause": 20, "values": ["${first.output.value}"]})
         for n in range(9)
@@ -52,10 +58,11 @@ def make_plan(dies: int) -> dict[str, Any]:
         "join",
         "chaos.work",
         *(f"fan{n}" for n in range(9)),
+        *(f"tiny{n}" for n in range(3)),
         "mortal",
         inputs={"number": 99, "pause": 5, "values": [f"${{fan{n}.output.value}}" for n in range(9)]},
     )
-    return {"id": "points", "actions": [first, *fan, mortal, join]}
+    return {"id": "points", "actions": [first, *tiny, *fan, mortal, join]}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ every message.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -38,10 +39,7 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
         "argsrepr": repr(args),
         "kwargsrepr": "{}",
     }
-    if step.queue is not None:
-        options["queue"] = step.queue
-    if step.priority is not None:
-        options["priority"] = step.priority
+    options |= _destination(step)
     if step.timeout is not None:
         options["soft_time_limit"] = step.timeout / 1000
         options["time_limit"] = step.timeout / 1000 + HARD_LIMIT_GRACE
@@ -63,10 +61,45 @@ def part_signature(app: Celery, execution_id: str, part: Sequence[Any], behind: 
     return signature
 
 
+def _destination(step: Step) -> dict[str, Any]:
+    found = {"queue": step.queue, "priority": step.priority}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def batch_signature(app: Celery, program: Program, steps: Sequence[Step], execution_id: str) -> Signature:
+    """The message that runs the first attempts of some actions of one kind, one after the other."""
+    first, ids = steps[0], [step.id for step in steps]
+    shown = f"({execution_id!r}, [{ids[0]!r}, ... {len(ids)} actions])"
+    options: dict[str, Any] = {
+        "task_id": action_task_id(execution_id, " ".join(ids)),
+        "root_id": execution_id,
+        "parent_id": execution_id,
+        "shadow": f"{program.title}/{first.definition} in batches",
+        "argsrepr": shown,
+        "kwargsrepr": "{}",
+    }
+    batch = app.tasks["workflow_state.execute_batch"]
+    signature: Signature = batch.signature((execution_id, ids), options={**options, **_destination(first)})
+    return signature
+
+
 def level_group(app: Celery, program: Program, execution_id: str, action_ids: Iterable[str]) -> group:
-    """The header of a level: the group of its actions that must run."""
-    steps = program.steps
-    return group([action_signature(app, program, steps[name], execution_id) for name in action_ids], app=app)
+    """The header of a level: the group of its actions that must run, those that are batched together."""
+    batches: dict[tuple[Any, ...], list[Step]] = defaultdict(list)
+    signatures = []
+    for step in (program.steps[name] for name in action_ids):
+        if step.batch_size == 1:
+            signatures.append(action_signature(app, program, step, execution_id))
+        else:
+            batches[step.definition, step.queue, step.priority, step.batch_size].append(step)
+    for (*_, size), steps in batches.items():
+        for start in range(0, len(steps), size):
+            some = steps[start : start + size]
+            if len(some) > 1:
+                signatures.append(batch_signature(app, program, some, execution_id))
+            else:
+                signatures.append(action_signature(app, program, some[0], execution_id))
+    return group(signatures, app=app)
 
 
 def publish(app: Celery, signatures: Iterable[Signature]) -> None:

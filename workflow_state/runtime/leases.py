@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from workflow_state.store.redis import Store
@@ -31,21 +31,29 @@ class LeaseKeeper:
         self._log = get_logger()
 
     @contextmanager
-    def hold(self, execution_id: str, action_id: str, token: int) -> Iterator[None]:
-        """Keep a lease alive while the body runs."""
+    def hold(self, execution_id: str, *leases: tuple[str, int]) -> Iterator[Callable[[Iterable[str]], None]]:
+        """Keep leases, given as (action id, token), alive while the body runs.
+
+        What it gives lets some of them go earlier: those of actions that have ended.
+        """
         if self._pid != os.getpid():
             with _STARTING:
                 if self._pid != os.getpid():
                     self._start_thread()
-        key = (execution_id, action_id)
-        with self._lock:
-            self._held[key] = token
-        try:
-            yield
-        finally:
+        tokens = dict(leases)
+
+        def let_go(action_ids: Iterable[str]) -> None:
             with self._lock:
-                if self._held.get(key) == token:
-                    del self._held[key]
+                for name in action_ids:
+                    if self._held.get((execution_id, name)) == tokens.get(name):
+                        self._held.pop((execution_id, name), None)
+
+        with self._lock:
+            self._held.update({(execution_id, name): token for name, token in leases})
+        try:
+            yield let_go
+        finally:
+            let_go(tokens)
 
     def beat(self) -> None:
         """Renew every held lease now."""

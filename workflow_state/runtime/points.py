@@ -16,6 +16,7 @@ Point = Literal[
     "before user code",  # the lease is taken
     "requested",  # a remote service is asked, which is not on record yet
     "after user code",  # the result is not recorded yet
+    "batch half done",  # some results of a batch are recorded, others of it have not begun to run
     "recorded",  # the last action of a level has ended, the next level has not started
     "ended",  # the final status is set, the finishing message is not sent
     "ending",  # the finishing task has claimed the end, the result is not stored

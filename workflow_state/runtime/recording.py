@@ -7,16 +7,18 @@ what it did elsewhere, and the sweeper that no answer came.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from celery.canvas import Signature
 from celery.exceptions import Ignore
 from kombu.exceptions import EncodeError
 
 from workflow_state import rules
 from workflow_state.errors import ActionError, ActionFailedError
 from workflow_state.models import ErrorCategory, ErrorDetail
-from workflow_state.program import Step
+from workflow_state.program import Program, Step
 from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed
 from workflow_state.runtime.engine import Engine
@@ -35,6 +37,19 @@ class AttemptEnd:
     payload: bytes | str = ""
     error: ErrorDetail | None = None
     traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an action: ``completed``, ``failed`` or ``retry``, and how the store is told.
+
+    ``delay``: milliseconds until the next attempt, if there is to be one.
+    """
+
+    outcome: str
+    what: Mapping[str, Any]
+    delay: int | None = None
+    error: ErrorDetail | None = None
 
 
 class Recording:
@@ -80,24 +95,53 @@ class Recording:
             ActionFailedError: the action has failed for good.
             Ignore: the attempt is not the current one any more; nothing was changed.
         """
+        verdict = self.decide(step, begun, end)
+        head = self._finish(begun, verdict)
+        self.told(verdict)
+        if verdict.outcome != "retry":
+            if head is not None:
+                self.engine.follow(self.execution_id, self.action_id, head)
+            if verdict.outcome == "failed" and end.error is not None:
+                message = f"Action {self.action_id!r} failed: {end.error.message}"
+                raise ActionFailedError(message, self.action_id, end.error.model_dump(mode="json"))
+        return verdict.delay
+
+    def decide(self, step: Step, begun: Begun, end: AttemptEnd) -> Verdict:
+        """What becomes of an action whose attempt ended so: nothing is written yet."""
         error, results = end.error, self.engine.store.results
+        program = self.engine.programs.get(self.execution_id)
+        waiting = program.waiting_for(self.action_id) if program else ()
+        common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms, "waiting": waiting}
         if error is None:
-            self._follow(self._finish(begun, "completed", payload=end.payload))
-            return None
-        what = {"error": error, "traceback": end.traceback}
+            return Verdict("completed", {**common, "payload": end.payload})
+        common |= {"error": error, "traceback": end.traceback}
         delay = rules.retry_delay(step, begun.attempt, begun.lost, error, random.random())
         if delay is not None:
-            self._finish(begun, "retry", delay_ms=delay, **what)
-            self.log.info("attempt failed, to be tried again", category=error.category.value, delay_ms=delay)
-            return delay
+            return Verdict("retry", {**common, "delay_ms": delay}, delay, error)
         if step.fallback is not None:
             payload = results.success(self.execution_id, self.action_id, step.fallback[0])
-            self._follow(self._finish(begun, "completed", payload=payload, **what))
-            return None
+            return Verdict("completed", {**common, "payload": payload}, error=error)
         payload = results.failure(self.execution_id, self.action_id, error, end.traceback)
-        self._follow(self._finish(begun, "failed", payload=payload, halts=step.on_failure == "halt", **what))
-        message = f"Action {self.action_id!r} failed: {error.message}"
-        raise ActionFailedError(message, self.action_id, error.model_dump(mode="json"))
+        return Verdict("failed", {**common, "payload": payload, "halts": step.on_failure == "halt"}, error=error)
+
+    def told(self, verdict: Verdict) -> None:
+        """Tell observers and log of an end that is written."""
+        if self.watched is not None:
+            self.watched.ended(verdict.outcome, verdict.error)
+        if verdict.outcome == "retry" and verdict.error is not None:
+            category = verdict.error.category.value
+            self.log.info("attempt failed, to be tried again", category=category, delay_ms=verdict.delay)
+
+    def refused(self) -> None:
+        """Log that somebody else's result counts."""
+        self.log.warning("result refused: the lease went to another delivery")
+
+    def next_attempt(self, program: Program, step: Step, attempt: int, delay_ms: int | None) -> list[Signature]:
+        """The message of the next attempt; none where it is left to the sweeper, as a longer wait is everywhere."""
+        if delay_ms is None or delay_ms >= self.engine.settings.long_delay * 1000:
+            return []
+        signature = canvas.action_signature(self.engine.app, program, step, self.execution_id, attempt)
+        return [signature.set(countdown=delay_ms / 1000)]
 
     def record_from_outside(self, step: Step, begun: Begun, end: AttemptEnd) -> None:
         """As :meth:`record`, where no Celery task of the action runs that could retry or fail: nothing is raised
@@ -111,32 +155,14 @@ class Recording:
         except ActionFailedError as error:
             self.log.info("action failed", reason=str(error))
             return
-        # A longer wait is left to the sweeper, as everywhere.
-        if delay is not None and delay < self.engine.settings.long_delay * 1000:
-            app, program = self.engine.app, self.engine.programs.get(self.execution_id)
-            if program is not None:
-                signature = canvas.action_signature(app, program, step, self.execution_id, begun.attempt + 1)
-                canvas.publish(app, [signature.set(countdown=delay / 1000)])
+        if (program := self.engine.programs.get(self.execution_id)) is not None:
+            canvas.publish(self.engine.app, self.next_attempt(program, step, begun.attempt + 1, delay))
 
-    def _finish(self, begun: Begun, outcome: str, **what: Any) -> Head | None:
-        program = self.engine.programs.get(self.execution_id)
+    def _finish(self, begun: Begun, verdict: Verdict) -> Head | None:
         answer, head = self.engine.store.finish(
-            self.execution_id,
-            self.action_id,
-            begun.token,
-            outcome,
-            look_after_ms=self.engine.settings.lease_ms,
-            tries=self.tries,
-            waiting=program.waiting_for(self.action_id) if program else (),
-            **what,
+            self.execution_id, self.action_id, begun.token, verdict.outcome, tries=self.tries, **verdict.what
         )
         if answer == "stale":
-            self.log.warning("result refused: the lease went to another delivery")
+            self.refused()
             raise Ignore("lease lost")
-        if self.watched is not None:
-            self.watched.ended(outcome, what.get("error"))
         return head
-
-    def _follow(self, head: Head | None) -> None:
-        if head is not None:
-            self.engine.follow(self.execution_id, self.action_id, head)

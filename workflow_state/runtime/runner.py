@@ -83,13 +83,10 @@ class Delivery:
             remote=registry.is_remote(step.definition),
         )
         if begun.answer != "lease":
-            self._refused(begun)
+            self.refused(begun)
             raise Ignore(begun.answer)
-        self.log = self.log.bind(plan_id=program.plan_id, attempt=begun.attempt)
-        info = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
-        self.recording.watched = self.engine.observers.start(info, self.task.request, lost=begun.attempt > self.attempt)
-        with self.engine.leases.hold(self.execution_id, self.action_id, begun.token):
-            result = self._attempt(program, step, begun)
+        with self.engine.leases.hold(self.execution_id, (self.action_id, begun.token)):
+            result = self.run(program, step, begun)
         if result is None:
             self.recording.watched.left()
             remote.leave(self.engine, step, self.execution_id, begun)
@@ -119,7 +116,7 @@ class Delivery:
         except Ignore as refused:
             self.log.info("timed-out attempt not recorded", answer=str(refused))
 
-    def _refused(self, begun: Begun) -> None:
+    def refused(self, begun: Begun) -> None:
         """Nothing to run; but what should have followed an ended action may have been lost with a worker."""
         self.log.debug("delivery refused", answer=begun.answer)
         engine, head = self.engine, begun.head
@@ -128,11 +125,14 @@ class Delivery:
         if head is not None:
             engine.catch_up(self.execution_id, self.action_id, head)
 
-    def _attempt(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
+    def run(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
         """Run the user's code, or ask the service that has it (None: it was asked).
 
         An exception of any kind becomes an error in the result.
         """
+        self.log = self.log.bind(plan_id=program.plan_id, attempt=begun.attempt)
+        info = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
+        self.recording.watched = self.engine.observers.start(info, self.task.request, lost=begun.attempt > self.attempt)
         if begun.lost >= self.engine.settings.max_lost:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return AttemptEnd(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))

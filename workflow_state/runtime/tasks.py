@@ -3,6 +3,7 @@
 ========================  ==================================================================
 ``execute_plan(plan)``    accept a plan and start it; its task id is the execution id
 ``execute_action``        one attempt of one action
+``execute_batch``         the first attempts of some tiny actions
 ``record_answer``         record what a remote service answered
 ``advance``               start what can be started, or publish a part of it
 ``finish``                end the execution, as the very task that ``execute_plan`` was
@@ -30,6 +31,7 @@ from workflow_state.errors import (
 )
 from workflow_state.models import ExecutionPlan
 from workflow_state.runtime import canvas
+from workflow_state.runtime.batch import Batch
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.runtime.observers import observers_of
@@ -220,6 +222,12 @@ def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 
         What Flower and the log show in place of the output, which may be secret.
     """
     return Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
+
+
+@shared_task(bind=True, base=EngineTask, name="workflow_state.execute_batch", ignore_result=True, typing=False)
+def execute_batch(self: Any, execution_id: str, action_ids: list[str]) -> None:
+    """Run the first attempts of some actions, one after the other; each has its own record, result and retries."""
+    Batch(engine_of(self.app), self, execution_id, action_ids).handle()
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.record_answer", ignore_result=True)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from workflow_state.models import ErrorDetail
 from workflow_state.store.keys import deadline_member, split_member
+from workflow_state.store.lua import script_texts
 from workflow_state.store.outages import ServerRefusesError, refuses
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Begun, Head, Settled
 from workflow_state.store.results import ActionResults
 
-_SCRIPTS = files("workflow_state.store") / "scripts"
-
+#: Keys and arguments of a script that are one action's own.
+Call = tuple[list[str], list[Any]]
 
 #: Milliseconds after which nobody remembers that a sweeper looked.
 SWEEPER_FORGOTTEN_MS = 24 * 3600 * 1000
@@ -37,13 +37,7 @@ class Store(Reader):
         self._now = now
         #: Called with the execution's id after what may have added to its log.
         self.on_change: Callable[[str], object] | None = None
-        prelude = (_SCRIPTS / "prelude.lua").read_text("utf-8")
-        client = results.client
-        self._scripts = {
-            path.name.removesuffix(".lua"): client.register_script(prelude + path.read_text("utf-8"))
-            for path in _SCRIPTS.iterdir()
-            if path.name.endswith(".lua") and path.name != "prelude.lua"
-        }
+        self._scripts = {name: results.client.register_script(text) for name, text in script_texts().items()}
 
     def create(
         self,
@@ -95,13 +89,46 @@ class Store(Reader):
         ``level``: -1, whatever is open; None: no level is waited for, the action itself must be ready. ``remote``:
         a service carries it out.
         """
-        ready = self.keys.ready(execution_id)
-        keys = [*self._action_keys(execution_id), ready, *(self.results.key(execution_id, s) for s in sources)]
+        keys, args = self.begin_call(execution_id, action_id, attempt, owner, lease_ms, sources, level, remote)
+        return Begun.read(self.run("begin", [*self.begin_keys(execution_id), *keys], [execution_id, *args]))
+
+    def begin_keys(self, execution_id: str) -> list[str]:
+        """What ``begin`` is given of every action of an execution."""
+        return [*self._action_keys(execution_id), self.keys.ready(execution_id)]
+
+    def begin_call(
+        self,
+        execution_id: str,
+        action_id: str,
+        attempt: int,
+        owner: str,
+        lease_ms: int,
+        sources: Sequence[str],
+        level: int | None,
+        remote: bool = False,
+    ) -> Call:
+        """What ``begin`` is given of one action alone."""
         asked = "1" if remote else ""
-        args = [execution_id, action_id, attempt, owner, lease_ms, "" if level is None else level, asked, *sources]
-        return Begun.read(self.run("begin", keys, args))
+        args = [action_id, attempt, owner, lease_ms, "" if level is None else level, asked, *sources]
+        return [self.results.key(execution_id, name) for name in sources], args
 
     def finish(
+        self, execution_id: str, action_id: str, token: int, outcome: str, *, tries: int | None = None, **what: Any
+    ) -> tuple[str, Head | None]:
+        """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale.
+
+        ``tries``: how often, a second apart, while the server is away; None: as the backend's policy says.
+        ``what``: as :meth:`finish_call` takes it.
+        """
+        keys, args = self.finish_call(execution_id, action_id, token, outcome, **what)
+        reply = self.run("finish", [*self.finish_keys(execution_id), *keys], [execution_id, *args], tries)
+        return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
+
+    def finish_keys(self, execution_id: str) -> list[str]:
+        """What ``finish`` is given of every action of an execution."""
+        return [*self._action_keys(execution_id), self.keys.ready(execution_id), self.keys.met(execution_id)]
+
+    def finish_call(
         self,
         execution_id: str,
         action_id: str,
@@ -114,40 +141,26 @@ class Store(Reader):
         halts: bool = False,
         delay_ms: int = 0,
         look_after_ms: int,
-        tries: int | None = None,
         waiting: Sequence[tuple[str, int]] = (),
-    ) -> tuple[str, Head | None]:
-        """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale.
+    ) -> Call:
+        """What ``finish`` is given of one action alone.
 
-        ``tries``: how often, a second apart, while the server is away; None: as the backend's policy says.
         ``waiting``: who waits for the action, each with the number of its needs; of those the head says whose
         turn has come.
         """
-        keys = self.keys
-        reply = self.run(
-            "finish",
-            [
-                *self._action_keys(execution_id),
-                keys.ready(execution_id),
-                keys.met(execution_id),
-                self.results.key(execution_id, action_id),
-            ],
-            [
-                execution_id,
-                action_id,
-                token,
-                outcome,
-                error.model_dump_json() if error else "",
-                json.dumps(traceback) if traceback else "",
-                payload,
-                "1" if halts else "",
-                delay_ms,
-                look_after_ms,
-                *(item for pair in waiting for item in pair),
-            ],
-            tries,
-        )
-        return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
+        args = [
+            action_id,
+            token,
+            outcome,
+            error.model_dump_json() if error else "",
+            json.dumps(traceback) if traceback else "",
+            payload,
+            "1" if halts else "",
+            delay_ms,
+            look_after_ms,
+            *(item for pair in waiting for item in pair),
+        ]
+        return [self.results.key(execution_id, action_id)], args
 
     def report_progress(self, execution_id: str, action_id: str, token: int, fraction: float, message: str) -> bool:
         """Note how far an attempt has come; False when it has ended or is not the token's any more."""
@@ -361,7 +374,7 @@ class Store(Reader):
 
 #: Scripts that may add to the log; the first of their arguments is the execution's id.
 _OF_PLANS = ("create", "start", "advance", "settle", "cancel", "pause", "finalize", "flow_open", "flow_decide")
-_OF_ACTIONS = ("begin", "finish", "confirm", "transition")
+_OF_ACTIONS = ("begin", "begin_each", "finish", "finish_each", "confirm", "transition")
 _LOGGED = frozenset((*_OF_PLANS, *_OF_ACTIONS))
 
 

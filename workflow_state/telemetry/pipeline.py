@@ -137,7 +137,7 @@ def _task_here() -> dict[str, Any]:
             found["execution_id"] = request.id
         case "workflow_state.execute_action":
             found |= dict(zip(("execution_id", "action_id"), args, strict=False))
-        case "workflow_state.advance" | "workflow_state.finish":
+        case "workflow_state.execute_batch" | "workflow_state.advance" | "workflow_state.finish":
             found |= dict(zip(("execution_id",), args, strict=False))
     return found
 

@@ -1,0 +1,69 @@
+"""The store's part of batches: many actions of one execution begin, or end, in one round trip and one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflow_state.program import Step
+from workflow_state.store.records import Begun, Head
+from workflow_state.store.redis import Call, Store
+
+#: Where a reply of ``finish`` has the head, as Lua counts: only the last one's is the one that counts.
+_HEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the attempt of one action ends; ``what`` as ``Store.finish_call`` takes it."""
+
+    action_id: str
+    token: int
+    outcome: str
+    what: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BatchStore:
+    """One method for each transition, as in :class:`Store`; each action is told apart in the answer."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def begin(self, execution_id: str, steps: Sequence[Step], attempt: int, owner: str, lease_ms: int) -> list[Begun]:
+        """Take the leases of actions; the answer for each, see ``begin.lua``."""
+        calls = [
+            self._store.begin_call(execution_id, step.id, attempt, owner, lease_ms, step.sources, step.level)
+            for step in steps
+        ]
+        common = self._store.begin_keys(execution_id)
+        return [Begun.read(reply) for reply in self._each("begin_each", execution_id, common, calls, 0)]
+
+    def finish(self, execution_id: str, ends: Sequence[End], tries: int | None = None) -> tuple[list[str], Head | None]:
+        """End attempts: ``ok``, ``repeated`` or ``stale`` for each, and where the execution stands after all of them.
+
+        The head names everyone whose turn has come. ``tries``: as for ``Store.finish``.
+        """
+        calls = [self._store.finish_call(execution_id, e.action_id, e.token, e.outcome, **e.what) for e in ends]
+        common = self._store.finish_keys(execution_id)
+        replies = self._each("finish_each", execution_id, common, calls, _HEAD, tries)
+        turns = [name for reply in replies for name in (reply[2] if len(reply) > 2 else ())]
+        last = replies[-1]
+        head = Head.read(last[1], turns) if len(last) > 1 else None
+        return [reply[0].decode() for reply in replies], head
+
+    def _each(
+        self,
+        script: str,
+        execution_id: str,
+        common: Sequence[str],
+        calls: Sequence[Call],
+        last_only: int,
+        tries: int | None = None,
+    ) -> list[Any]:
+        own_keys = [key for keys, _ in calls for key in keys]
+        own_args = [item for keys, args in calls for item in (len(keys), len(args), *args)]
+        replies: list[Any] = self._store.run(
+            script, [*common, *own_keys], [execution_id, len(common), last_only, *own_args], tries
+        )
+        return replies
