@@ -29,7 +29,7 @@ from workflow_state.testing import run_plan
 
 TIMEOUT = 60
 PLANS = 500
-BATCHED = 60
+BATCHED = 15
 BATCH = 25
 """Plans that are at work together: the worker is never idle, and no result is waited for long."""
 
@@ -161,8 +161,9 @@ def test_batched(serial: Site, schedule: str) -> None:
     """Plans whose actions share messages end as the interpreter says, in both schedules. Not those that halt:
     what has begun with a failed action ends, and in a batch more of them have.
     """
-    found = [{**plan, "batch_size": 4, "schedule": schedule} for plan in drawn(BATCHED) if not expected(plan)["cause"]]
-    assert len(found) > BATCHED // 3
+    going = [plan for plan in drawn(8 * BATCHED) if not expected(plan)["cause"]][:BATCHED]
+    assert len(going) == BATCHED
+    found = [{**plan, "batch_size": 4, "schedule": schedule} for plan in going]
     for batch in batches(found, BATCH):
         for plan, state in zip(batch, run_on_workers(batch), strict=True):
             check(plan, summary_of_state(state))
