@@ -54,8 +54,8 @@ class Batch:
         self._store = BatchStore(engine.store)
         self._cancelled = False
 
-    def handle(self) -> None:
-        """Carry the message out.
+    def handle(self) -> str:
+        """Carry the message out; in words, what became of it.
 
         Raises:
             Ignore: nothing to do.
@@ -69,7 +69,7 @@ class Batch:
             # What a service carries out takes no time here, and is asked for one by one.
             alone = [canvas.action_signature(self.engine.app, program, step, self.execution_id) for step in steps]
             canvas.publish(self.engine.app, alone)
-            return
+            return f"{len(steps)} actions sent one by one"
         owner = new_owner(self.task.request.hostname)
         answers = self._store.begin(self.execution_id, steps, 1, owner, self.engine.settings.lease_ms)
         items = [
@@ -83,6 +83,7 @@ class Batch:
         for item in items:
             if item.begun.answer != "lease":
                 item.delivery.refused(item.begun)
+        return f"{len(taken)} of {len(items)} actions begun"
 
     def _run(self, program: Program, items: Sequence[_Item], let_go: Callable[[Iterable[str]], None]) -> None:
         """Run all of them, and record what has ended, now and then and at the end."""

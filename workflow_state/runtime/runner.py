@@ -88,7 +88,8 @@ class Delivery:
         with self.engine.leases.hold(self.execution_id, (self.action_id, begun.token)):
             result = self.run(program, step, begun)
         if result is None:
-            self.recording.watched.left()
+            if self.recording.watched is not None:
+                self.recording.watched.left()
             remote.leave(self.engine, step, self.execution_id, begun)
             raise Ignore("a remote service has been asked")
         delay = self.recording.record(step, begun, result)

@@ -225,9 +225,9 @@ def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.execute_batch", ignore_result=True, typing=False)
-def execute_batch(self: Any, execution_id: str, action_ids: list[str]) -> None:
+def execute_batch(self: Any, execution_id: str, action_ids: list[str]) -> str:
     """Run the first attempts of some actions, one after the other; each has its own record, result and retries."""
-    Batch(engine_of(self.app), self, execution_id, action_ids).handle()
+    return Batch(engine_of(self.app), self, execution_id, action_ids).handle()
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.record_answer", ignore_result=True)
