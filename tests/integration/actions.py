@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -279,6 +280,26 @@ def elsewhere(value: int, fail: str = "", gate: str = "") -> int:
 def unserved(value: int) -> int:
     """No service carries it out: tests answer themselves."""
     raise AssertionError("a remote action ran in a worker")
+
+
+@action("test.patient")
+def patient(ctx: ActionContext) -> str:
+    """Works until it sees that its execution was cancelled."""
+    _ran(ctx)
+    _note(f"started:{ctx.execution_id}", ctx.action_id)
+    deadline = time.monotonic() + GATE_TIMEOUT
+    while not ctx.is_cancelled() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return "saw it" if ctx.is_cancelled() else "timed out"
+
+
+@action("test.fails_unless")
+def fails_unless(ctx: ActionContext, key: str) -> str:
+    """Fails for good until somebody has set the key."""
+    _ran(ctx)
+    if not effects().exists(f"{EFFECTS}:{key}"):
+        raise ActionError("not yet", retryable=False)
+    return key
 
 
 @action("test.progress")
