@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.integration.apps import watched_app
 from tests.integration.outcomes import ONCE, TIMEOUT
 from tests.support import wait_until
-from tests.workers import Site, action, plan
+from tests.workers import Site, Worker, action, plan
 from workflow_state import PlanExecutionError, execute_plan
 
 SECRET = f"{uuid.uuid4().hex}/\"' {uuid.uuid4().hex}"
@@ -162,6 +163,24 @@ def test_errors_are_tracked(run: tuple[str, list[dict[str, Any]]], json_site: Si
     broken = said(lines, "error hook failed")
     assert broken["action_id"] == "breaks-the-hook"
     assert "RuntimeError: the tracker is down" in broken["exception"]
+
+
+def test_a_log_file_gets_lines_for_people(fresh: Site, tmp_path: Path) -> None:
+    """``--logfile`` is heeded, with the node's name in it, and may be rotated; no colour gets into it."""
+    fresh.settings(workflow_state={"log_format": "console"})
+    worker = Worker(fresh.module, fresh.environ, tmp_path / "out", "--logfile", str(tmp_path / "%n.log"), quiet=True)
+    fresh.workers.append(worker)
+    log = tmp_path / f"{worker.name}.log"
+    wait_until(lambda: log.exists() and f"{worker.address} ready." in log.read_text(), TIMEOUT, "it is ready")
+    log.rename(tmp_path / "old.log")
+    result = execute_plan.delay(plan(action("a", "test.echo"), name="Filed"))
+    result.get(timeout=TIMEOUT)
+    wait_until(lambda: log.exists() and f"Filed[{result.id}] succeeded" in log.read_text(), TIMEOUT, "the last line")
+    (line,) = [line for line in log.read_text().splitlines() if "Filed/a" in line and "succeeded" in line]
+    assert "[info     ] Task Filed/a[" in line
+    assert f"execution_id={result.id}" in line
+    assert "\x1b" not in log.read_text()
+    assert "ready" not in worker.output
 
 
 @pytest.mark.parametrize(

@@ -132,17 +132,20 @@ def test_without_observers_nothing_is_sent_for_them() -> None:
     ],
 )
 def test_an_extra_that_is_missing_is_named(setting: str, package: str, extra: str) -> None:
-    """Without the package that a setting needs, it is said which extra to install; nothing else needs it."""
+    """Without the package that a setting needs, a caller works on and is told which extra to install; a worker does
+    not start.
+    """
     code = f"""
 import sys
 sys.modules[{package!r}] = None
 from celery import Celery
 from workflow_state import ConfigurationError
 from workflow_state.runtime.observers import observers_of
-app = Celery("shop")
+app = Celery("shop", broker="memory://", backend="redis://")
 app.conf.workflow_state = {{{setting}}}
+assert not observers_of(app)
 try:
-    observers_of(app)
+    app.Worker()
 except ConfigurationError as error:
     print(error)
 """

@@ -6,7 +6,7 @@ An observer is loaded only when its setting is on. Without any, each of these ca
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
@@ -92,9 +92,11 @@ class WatchedAttempt:
 class Observers:
     """All observers of an app; empty unless a setting asks for one."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer], missing: Sequence[str] = ()) -> None:
         self._observers = observers
         self._log = get_logger()
+        #: Why some that are asked for are not there.
+        self.missing = missing
 
     def __bool__(self) -> bool:
         return bool(self._observers)
@@ -148,14 +150,23 @@ _observers: WeakKeyDictionary[Celery, Observers] = WeakKeyDictionary()
 def observers_of(app: Celery) -> Observers:
     """The observers of an app, made once per process.
 
-    Raises:
-        ConfigurationError: one that is asked for needs a package that is not installed.
+    One that needs a package that is not installed is left out. A caller works on without, as its executions do; a
+    worker does not start.
     """
     found = _observers.get(app)
     if found is None:
         settings = Settings.of(app)
-        made = [_load(setting, *where)(app) for setting, where in _KNOWN.items() if getattr(settings, setting)]
-        found = _observers[app] = Observers(made)
+        made, missing = [], []
+        for setting, (module, name, extra) in _KNOWN.items():
+            if getattr(settings, setting):
+                try:
+                    made.append(getattr(import_module(module), name)(app))
+                except ImportError as error:
+                    install = f"pip install 'workflow-state[{extra}]'"
+                    missing.append(f"{setting} needs what is not installed: {install} ({error})")
+        found = _observers[app] = Observers(made, missing)
+        for reason in missing:
+            get_logger().warning("observer left out", reason=reason)
         if made:
             signals.before_task_publish.connect(_stamp, sender="workflow_state.execute_action")
     return found
@@ -167,24 +178,20 @@ def _stamp(headers: dict[str, Any], **_: Any) -> None:
     headers[SENT_AT] = max(now, datetime.fromisoformat(eta).timestamp()) if eta else now
 
 
-def _load(setting: str, module: str, name: str, extra: str) -> Callable[[Celery], Observer]:
-    try:
-        found: Callable[[Celery], Observer] = getattr(import_module(module), name)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{setting} is set, and needs what is not installed: pip install 'workflow-state[{extra}]' ({error})"
-        ) from error
-    return found
-
-
 class ObserversStep(bootsteps.StartStopStep):  # type: ignore[misc] # Celery has no types
-    """Tells the observers of the worker that they are in, before and after it starts its pool."""
+    """Tells the observers of the worker that they are in, before and after it starts its pool.
+
+    Raises:
+        ConfigurationError: one that is asked for needs a package that is not installed.
+    """
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._observers = observers_of(worker.app)
+        if self._observers.missing:
+            raise ConfigurationError("; ".join(self._observers.missing))
         self._observers.tell("prepare")
 
     def start(self, worker: Any) -> None:
