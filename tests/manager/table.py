@@ -140,6 +140,11 @@ def check_states(scene: Scene, answer: Any) -> None:
     assert answer == list(scene.state().action_states.values())
 
 
+def check_report(scene: Scene, answer: Any) -> None:
+    assert answer.lower().startswith("<!doctype html>")
+    assert scene.id in answer
+
+
 def check_history(scene: Scene, answer: Any) -> None:
     steps = [("action.execute.requested", "action.execute.completed")] * 2
     kinds = ["plan.execution.started", *(kind for step in steps for kind in step), "plan.execution.completed"]
@@ -308,6 +313,10 @@ METHODS: dict[str, Method] = {
     "iter_action_states": Method(
         *(at.done, lambda s, _: list(s.manager.iter_action_states(s.id, page=1)), check_states, all_alike),
         Illegal(at.done, lambda s, _: s.manager.iter_action_states(s.id, page=0), ValueError, "expected 1 to 1000"),
+    ),
+    "report": Method(
+        *(at.done, lambda s, _: s.manager.report(s.id), check_report, all_alike),
+        Illegal(at.done, lambda s, _: s.manager.report(""), ExecutionNotFoundError, "No execution ''"),
     ),
     "list_executions": Method(
         *(at.done, listed, check_listed, all_alike),
