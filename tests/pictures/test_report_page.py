@@ -145,6 +145,18 @@ def test_dragging_and_buttons_move_the_graph(open_page: Callable[[str], Chrome])
     assert svg.get_dom_attribute("viewBox") == before
 
 
+def test_an_action_that_is_opened_comes_into_sight(open_page: Callable[[str], Chrome]) -> None:
+    """However the graph was moved: its box is inside the frame, and not under the panel."""
+    browser = open_page(execution_report(*large()))
+    for _ in range(6):
+        one(browser, "[data-zoom=in]").click()
+    one(browser, ".card .open").click()
+    box, frame = one(browser, "#graph .ws-box.picked").rect, one(browser, "#graph").rect
+    assert frame["x"] <= box["x"]
+    assert box["x"] + box["width"] <= one(browser, "#panel").rect["x"]
+    assert frame["y"] <= box["y"] <= frame["y"] + frame["height"] - box["height"]
+
+
 def test_two_thousand_actions_open_and_react_at_once(open_page: Callable[[str], Chrome]) -> None:
     """Open within five seconds, a search within half a second; only rows in sight are there."""
     page = execution_report(*large())

@@ -40,6 +40,12 @@ class TestCriticalPath:
         state = state_of({"a0": (0, 10), "a1": (0, 90), "a2": (95, 120), "a3": (125, 130)})
         assert critical_path(program, state) == ("a1", "a2", "a3")
 
+    def test_in_dataflow_it_is_the_chain_of_last_needs(self) -> None:
+        """An action waited for its own needs alone; for those of an action that did not run, through it."""
+        program = program_of({**plans.numbered([[], [], [0], [2], [3, 0]]), "schedule": "dataflow"})
+        state = state_of({"a0": (0, 10), "a1": (0, 500), "a2": (12, 30), "a3": None, "a4": (31, 600)})
+        assert critical_path(program, state) == ("a0", "a2", "a4")
+
     def test_what_was_skipped_is_not_in_it(self) -> None:
         """A level in which nothing ran decided nothing."""
         program = program_of(plans.numbered([[], [0], [1]]))

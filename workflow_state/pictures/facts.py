@@ -82,7 +82,7 @@ def gather(
         state=state,
         program=_shown(program, clean["title"], order, clean["plan"]) if program else None,
         looks=looks,
-        critical=critical_path(program, state) if program else (),
+        critical=critical_path(program, state) if program and state.status.ended else (),
         troubles=failed,
         error=clean["error"],
         span=clock.span,

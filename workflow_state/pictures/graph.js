@@ -46,6 +46,16 @@ function move(dx, dy) {
   look();
 }
 
+// Moves the graph when the box of an action is out of sight, or under the panel.
+function reveal(n) {
+  if (!graph) return;
+  const seen = graph.getBoundingClientRect(), box = boxes[n].getBoundingClientRect();
+  const right = Math.min(seen.right, byId("panel").hidden ? Infinity : byId("panel").getBoundingClientRect().left);
+  if (box.left >= seen.left && box.right <= right && box.top >= seen.top && box.bottom <= seen.bottom) return;
+  const x = (box.left + box.right) / 2 - (seen.left + right) / 2, y = (box.top + box.bottom) / 2 - (seen.top + seen.bottom) / 2;
+  move(x / graph.clientWidth, y / graph.clientHeight);
+}
+
 function startGraph() {
   const box = svg.viewBox.baseVal;
   whole = { x: box.x, y: box.y, w: box.width, h: box.height };

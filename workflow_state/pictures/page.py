@@ -81,7 +81,7 @@ def _header(facts: Facts) -> str:
     meta["took" if state.status.ended else "so far"] = f"<b>{duration(facts.span)}</b>"
     meta["actions"] = f"{len(facts.order):,}"
     if facts.critical:
-        meta["critical path"] = f"{len(facts.critical):,} actions"
+        meta["critical path"] = f"{len(facts.critical):,}"
     if state.rerun_of:
         meta["rerun of"] = f"<code>{markup(state.rerun_of)}</code>"
     look = STATUS_LOOKS[state.status]

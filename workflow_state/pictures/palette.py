@@ -1,7 +1,8 @@
 """Colours and symbols: one look for graph, report and notebook, in light and dark.
 
 No status is told by colour alone: each has a symbol of its own outline. The colours stay apart for people who see
-less red or green (after Okabe and Ito): green leans to blue, red to orange. The critical path has the colour of text.
+less red, green or blue (after Okabe and Ito): green leans to blue, red to orange, and blue to violet. The critical path
+has the colour of text.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ DARK: Final[Mapping[str, str]] = {
 LIGHT_TONES: Final[Mapping[Look, Tone]] = {
     Look.COMPLETED: Tone("#0b7a63", "#e2f3ee"),
     Look.FAILED: Tone("#c23b0a", "#fde8dd"),
-    Look.RUNNING: Tone("#1f66c1", "#e3eefb"),
+    Look.RUNNING: Tone("#2a45c2", "#e5e9fb"),
     Look.WAITING: Tone("#8347b0", "#f3e9fa"),
     Look.SKIPPED: Tone("#6f7b8b", "#eceff3"),
     Look.PENDING: Tone("#8f9aa9", "#ffffff"),
@@ -62,7 +63,7 @@ LIGHT_TONES: Final[Mapping[Look, Tone]] = {
 DARK_TONES: Final[Mapping[Look, Tone]] = {
     Look.COMPLETED: Tone("#3fc79e", "#14322b"),
     Look.FAILED: Tone("#ff8b52", "#452312"),
-    Look.RUNNING: Tone("#6fb1ff", "#15304f"),
+    Look.RUNNING: Tone("#7f9cff", "#1c2751"),
     Look.WAITING: Tone("#cb9df0", "#352449"),
     Look.SKIPPED: Tone("#8995a5", "#232a34"),
     Look.PENDING: Tone("#6b7787", "#11151b"),

@@ -54,6 +54,7 @@ function open(n) {
   panel.scrollTop = 0;
   panel.focus({ preventScroll: true });
   light(n);
+  reveal(n);
 }
 
 let before = null;

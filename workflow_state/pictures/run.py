@@ -36,8 +36,9 @@ def critical_path(program: Program, state: ExecutionState) -> tuple[str, ...]:
     """The chain of actions that decided when the run ended, first to last.
 
     It is read from the times of the run, backwards from the action that ended last: before each comes the one whose
-    end it had waited for. In levels that is the last of an earlier level, whether it depends on it or not. Actions
-    that took no time, as those that were skipped, are not in it; nor are actions that have not ended.
+    end it had waited for. In levels that is the last of an earlier level, whether it depends on it or not; in dataflow
+    the last of those that it needs. Actions that took no time, as those that were skipped, are not in it; nor are
+    actions that have not ended.
     """
     ends = {
         name: action.completed_at
@@ -46,7 +47,7 @@ def critical_path(program: Program, state: ExecutionState) -> tuple[str, ...]:
     }
     if not ends:
         return ()
-    last_before = _last_by_level(program, ends)
+    last_before = (_last_by_level if program.schedule == "levels" else _last_needed)(program, ends)
     path = [max(ends, key=ends.__getitem__)]
     while before := last_before.get(path[-1]):
         path.append(before)
@@ -64,6 +65,21 @@ def _last_by_level(program: Program, ends: Mapping[str, datetime]) -> dict[str, 
         for name in here:
             if last is None or ends[name] > ends[last]:
                 last = name
+    return found
+
+
+def _last_needed(program: Program, ends: Mapping[str, datetime]) -> dict[str, str]:
+    """For each action that ran, the one that ended last of all that it needs, also through actions that did not run."""
+    found: dict[str, str] = {}
+    for level in program.levels:
+        for name in level:
+            gates = [
+                need if need in ends else found[need]
+                for need in program.steps[name].needs
+                if need in ends or need in found
+            ]
+            if gates:
+                found[name] = max(gates, key=ends.__getitem__)
     return found
 
 
