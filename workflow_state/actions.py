@@ -37,6 +37,13 @@ class ActionContext:
         idempotency_key: the same over all attempts; give it to services that drop repeats, since a
             worker that dies after the work and before the record makes the work run again.
         logger: bound to all of these.
+
+    Example:
+        >>> @action("payments.pay")
+        ... def pay(amount: float, context: ActionContext) -> str:
+        ...     context.logger.info("paying", amount=amount)
+        ...     context.progress(0.5, "asked the bank")
+        ...     return f"{amount} with key {context.idempotency_key}"
     """
 
     execution_id: str
@@ -150,7 +157,19 @@ class Action:
 
 
 class ActionRegistry:
-    """Definition id → action. The library's own is :data:`registry`; tests may use one of theirs."""
+    """Definition id → action. The library's own is :data:`registry`; tests may use one of theirs.
+
+    Example:
+        >>> mine = ActionRegistry()
+        >>> @mine.action("people.greet")
+        ... def greet(name: str) -> str:
+        ...     return f"Hello {name}"
+        >>> "people.greet" in mine, list(mine)
+        (True, ['people.greet'])
+        >>> one = {"actions": [{"id": "a", "actionDefinitionId": "people.greet", "inputs": {"name": "Ada"}}]}
+        >>> run_plan(one, mine).action_states["a"].result.output
+        'Hello Ada'
+    """
 
     def __init__(self) -> None:
         self._actions: dict[str, Action] = {}
@@ -226,6 +245,18 @@ def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
     Raises:
         ActionRegistrationError: the id is taken by another function, or its signature cannot
             take keyword arguments.
+
+    Example:
+        >>> @action("people.greet")
+        ... def greet(name: str, loud: bool = False) -> str:
+        ...     return f"Hello {name.upper() if loud else name}"
+
+        A Celery task is exposed in one line:
+
+        >>> @app.task
+        ... def send_mail(to: str) -> str:
+        ...     return to
+        >>> _ = action("mail.direct")(send_mail)
     """
     return registry.action(definition_id, remote=remote)
 

@@ -27,6 +27,11 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
 
     Raises:
         ValueError: the plan has a cycle.
+
+    Example:
+        >>> print(compile_plan(plan).describe())
+        plan 'nightly': 4 actions in 3 levels
+        ...
     """
     schedule = plan.schedule or schedule
     needs = scheduling_needs(plan)

@@ -41,7 +41,15 @@ def scheduling_needs(plan: ExecutionPlan) -> dict[str, list[str]]:
 
 
 def find_circular_dependencies(actions: Iterable[PlannedAction | Mapping[str, Any]]) -> list[list[str]]:
-    """One closed path of ids per circular dependency, such as ``[["a", "b", "a"]]``; empty if there is none."""
+    """One closed path of ids per circular dependency, such as ``[["a", "b", "a"]]``; empty if there is none.
+
+    Example:
+        >>> find_circular_dependencies([
+        ...     {"id": "a", "actionDefinitionId": "x", "dependencies": ["b"]},
+        ...     {"id": "b", "actionDefinitionId": "x", "dependencies": ["a"]},
+        ... ])
+        [['a', 'b', 'a']]
+    """
     planned = [a if isinstance(a, PlannedAction) else PlannedAction.model_validate(a) for a in actions]
     return graph.cycles({action.id: action.dependencies for action in planned})
 

@@ -31,7 +31,15 @@ from typing import Any, ClassVar
 
 
 class WorkflowStateError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library.
+
+    Example:
+        >>> try:
+        ...     manager.get_full_state("nobody")
+        ... except WorkflowStateError as error:
+        ...     print(type(error).__name__)
+        ExecutionNotFoundError
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,11 @@ class PlanProblem:
     ``code`` is stable and made for programs, ``location`` a path into the plan such as
     ``actions[3].inputs.amount`` ("" is the plan itself), ``suggestion`` a repair or "". ``severity`` is
     ``error``, or ``warning`` for a plan that runs but may not mean what it says.
+
+    Example:
+        >>> cyclic = {"actions": [{"id": "a", "actionDefinitionId": "x", "dependencies": ["a"]}]}
+        >>> find_plan_problems(validate_execution_plan(cyclic))[0].code
+        'cycle'
     """
 
     code: str
@@ -67,7 +80,15 @@ class PlanProblem:
 
 
 class PlanValidationError(WorkflowStateError, ValueError):
-    """A plan is not valid. ``errors`` lists every problem found, not only the first."""
+    """A plan is not valid. ``errors`` lists every problem found, not only the first.
+
+    Example:
+        >>> try:
+        ...     execute_plan.delay({"actions": []})
+        ... except PlanValidationError as error:
+        ...     print(error.errors[0].code, error.errors[0].location)
+        no_actions actions
+    """
 
     errors: tuple[PlanProblem, ...]
     #: How many problems the message spells out; ``errors`` always has them all.
@@ -88,7 +109,15 @@ class PlanValidationError(WorkflowStateError, ValueError):
 
 
 class ReferenceParseError(WorkflowStateError, ValueError):
-    """Text between ``${`` and ``}`` is not a reference; ``position`` is the offset in ``text``."""
+    """Text between ``${`` and ``}`` is not a reference; ``position`` is the offset in ``text``.
+
+    Example:
+        >>> try:
+        ...     parse_reference("${fetch.result}")
+        ... except ReferenceParseError as error:
+        ...     print(error.position)
+        2
+    """
 
     text: str
     position: int
@@ -102,14 +131,31 @@ class ReferenceParseError(WorkflowStateError, ValueError):
 
 
 class ReferenceNotFoundError(WorkflowStateError, LookupError):
-    """A reference found nothing at run time; the message says what was there instead."""
+    """A reference found nothing at run time; the message says what was there instead.
+
+    Example:
+        >>> try:
+        ...     resolve_reference("${a.output.id}", {"a": Outcome(status="completed", output={"name": "Ada"})})
+        ... except ReferenceNotFoundError as error:
+        ...     print(error)
+        Reference ${a.output.id} finds nothing: a.output is an object with the fields name
+    """
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
 class ConditionParseError(WorkflowStateError, ValueError):
-    """A text is not a condition, or exceeds a limit; ``position`` is the offset in ``text``."""
+    """A text is not a condition, or exceeds a limit; ``position`` is the offset in ``text``.
+
+    Example:
+        >>> try:
+        ...     create_conditional_branch("a", "kind of", [{"value": 1, "action_ids": ["b"]}], [
+        ...         {"id": "a", "actionDefinitionId": "x"}, {"id": "b", "actionDefinitionId": "x"}])
+        ... except ConditionParseError as error:
+        ...     print("not a condition")
+        not a condition
+    """
 
     text: str
     position: int
@@ -123,7 +169,17 @@ class ConditionParseError(WorkflowStateError, ValueError):
 
 
 class ConditionEvaluationError(WorkflowStateError, ValueError):
-    """A condition met values that it cannot compare; the message shows them and their types."""
+    """A condition met values that it cannot compare; the message shows them and their types.
+
+    Example:
+        >>> failed = run_plan({"actions": [
+        ...     {"id": "a", "actionDefinitionId": "mail.send", "inputs": {"text": "x"}},
+        ...     {"id": "b", "actionDefinitionId": "mail.send", "dependencies": ["a"],
+        ...      "condition": {"if": "${a.output} < 1"}},
+        ... ]}, {"mail.send": lambda text="": text})
+        >>> print(failed.action_states["b"].error.message)
+        Cannot evaluate '<': ${a.output} = "x" is a text and 1 is a number, but ...
+    """
 
 
 class InputTooLargeError(WorkflowStateError, ValueError):
@@ -142,6 +198,13 @@ class ActionError(WorkflowStateError):
         retry_after: seconds to wait at least before the next attempt.
         context: any JSON that helps to understand the error; it is stored with the state.
         suggestion: what a person can do about it.
+
+    Example:
+        >>> @action("payments.refund")
+        ... def refund(amount: float) -> str:
+        ...     if amount > 100:
+        ...         raise ActionError("too much for one refund", category="validation_failed", retryable=False)
+        ...     raise ActionError("busy", category="rate_limit_burst", status_code=429, retry_after=30)
     """
 
     message: str
@@ -172,11 +235,29 @@ class ActionError(WorkflowStateError):
 
 
 class ActionRegistrationError(WorkflowStateError, ValueError):
-    """A function cannot be registered as an action."""
+    """A function cannot be registered as an action.
+
+    Example:
+        >>> try:
+        ...     @action("numbers.root")
+        ...     def root(number, /):
+        ...         return number**0.5
+        ... except ActionRegistrationError as error:
+        ...     print("inputs arrive as keyword arguments" in str(error))
+        True
+    """
 
 
 class UnknownActionError(WorkflowStateError, LookupError):
-    """No action is registered under that definition id; the message lists those that are."""
+    """No action is registered under that definition id; the message lists those that are.
+
+    Example:
+        >>> try:
+        ...     registry.get("mail.sned")
+        ... except UnknownActionError as error:
+        ...     print("mail.send" in str(error))
+        True
+    """
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -191,6 +272,14 @@ class ActionFailedError(WorkflowStateError):
     """The final failure of one action, as its Celery task and ``AsyncResult`` show it.
 
     ``error`` is the :class:`~workflow_state.models.ErrorDetail` as a JSON dict.
+
+    Example:
+        >>> from celery.result import AsyncResult
+        >>> try:
+        ...     AsyncResult(action_task_id(state.id, "check"), app=app).get(timeout=10)
+        ... except ActionFailedError as error:
+        ...     print(error.action_id, error.error["category"])
+        check validation_failed
     """
 
     message: str
@@ -208,7 +297,15 @@ class ActionFailedError(WorkflowStateError):
 
 
 class PlanExecutionError(WorkflowStateError):
-    """A plan ended ``failed`` or ``cancelled``; ``failed_actions`` maps action id to error message."""
+    """A plan ended ``failed`` or ``cancelled``; ``failed_actions`` maps action id to error message.
+
+    Example:
+        >>> try:
+        ...     execute_plan.delay(plan_that_fails).get(timeout=30)
+        ... except PlanExecutionError as error:
+        ...     print(error.failed_actions)
+        {'check': '1.1 is too high'}
+    """
 
     message: str
     execution_id: str
@@ -226,7 +323,15 @@ class PlanExecutionError(WorkflowStateError):
 
 
 class ExecutionNotFoundError(WorkflowStateError, LookupError):
-    """No execution of that id is stored: it never was, or its records have expired."""
+    """No execution of that id is stored: it never was, or its records have expired.
+
+    Example:
+        >>> try:
+        ...     manager.get_full_state("nobody")
+        ... except ExecutionNotFoundError as error:
+        ...     print(error.execution_id)
+        nobody
+    """
 
     execution_id: str
 
@@ -242,7 +347,15 @@ class ExecutionNotFoundError(WorkflowStateError, LookupError):
 
 
 class ActionNotFoundError(WorkflowStateError, LookupError):
-    """The execution's plan has no action of that id."""
+    """The execution's plan has no action of that id.
+
+    Example:
+        >>> try:
+        ...     manager.get_action_result(state.id, "pubilsh")
+        ... except ActionNotFoundError as error:
+        ...     print(error.known)
+        ('fetch', 'check', 'alarm', 'publish')
+    """
 
     execution_id: str
     action_id: str
@@ -258,20 +371,65 @@ class ActionNotFoundError(WorkflowStateError, LookupError):
 
 
 class InvalidTransitionError(WorkflowStateError):
-    """A change of state that the rules do not allow; nothing was changed."""
+    """A change of state that the rules do not allow; nothing was changed.
+
+    Example:
+        >>> try:
+        ...     manager.confirm_action(state.id, "publish", False)
+        ... except InvalidTransitionError:
+        ...     print("it was answered")
+        it was answered
+    """
 
 
 class NewerSchemaError(WorkflowStateError):
-    """An execution was compiled by a newer version of the library; a newer worker will run it."""
+    """An execution was compiled by a newer version of the library; a newer worker will run it.
+
+    Example:
+        In a rolling deploy an older worker that meets a newer plan leaves it to a newer worker:
+
+        >>> newer = compile_plan(plan).model_copy(update={"schema_version": 99}).to_json()
+        >>> try:
+        ...     type(compile_plan(plan)).from_json(newer)
+        ... except NewerSchemaError:
+        ...     print("for a newer worker")
+        for a newer worker
+    """
 
 
 class BackendNotSupportedError(WorkflowStateError):
-    """The app's result backend is not Redis or Valkey, which the engine needs."""
+    """The app's result backend is not Redis or Valkey, which the engine needs.
+
+    Example:
+        >>> from celery import Celery
+        >>> other = Celery("other", backend="cache+memory://", set_as_current=False)
+        >>> try:
+        ...     StateManager(other)
+        ... except BackendNotSupportedError:
+        ...     print("results have to be in Redis or Valkey")
+        results have to be in Redis or Valkey
+    """
 
 
 class ConfigurationError(WorkflowStateError, ValueError):
-    """A setting asks for something that is not there: a function, an optional package."""
+    """A setting asks for something that is not there: a function, an optional package.
+
+    Example:
+        A worker refuses to start with it, such as for ``{"on_error": "shop.no_such_function"}``:
+
+        >>> issubclass(ConfigurationError, ValueError)
+        True
+    """
 
 
 class EmbeddedServerError(WorkflowStateError):
-    """No Redis-compatible server could be found, or it did not start."""
+    """No Redis-compatible server could be found, or it did not start.
+
+    Example:
+        >>> from workflow_state.embedded import EmbeddedServer
+        >>> try:
+        ...     EmbeddedServer(settings={"no-such-setting": "1"}).start()
+        ... except EmbeddedServerError:
+        ...     print("the server did not start")
+        the server did not start
+    """

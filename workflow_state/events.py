@@ -62,6 +62,16 @@ def publish_answer(app: Celery, answer: Answer) -> None:
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
+
+    Example:
+        >>> counting = manager.initialize_state({"actions": [
+        ...     {"id": "count", "actionDefinitionId": "stock.count", "inputs": {"article": "ink"}},
+        ... ]})
+        >>> asked = next(e for e in manager.watch(counting.id) if e.type == "action.execute.requested")
+        >>> error = ErrorDetail(category="auth_expired", message="log in again", retryable=False)
+        >>> publish_answer(app, FailedAnswer(execution_id=asked.execution_id, action_id="count", error=error))
+        >>> manager.wait(counting.id, timeout=30).action_states["count"].error.message
+        'log in again'
     """
     queue = answers_queue(Settings.of(app))
     _publish(app, queue.exchange, [(answer.type, ANSWER.dump_python(answer, **_WIRE))], declare=[queue])
@@ -95,15 +105,6 @@ def _publish(
 class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
     """Calls handlers for events, for as long as it runs; reconnects by itself.
 
-    ::
-
-        listener = EventListener(app, queue="billing")
-
-        @listener.on("plan.execution.*")
-        def note(event): ...
-
-        listener.run()  # until listener.stop(), from another thread or a signal
-
     An event is acknowledged after its handlers; when one raises, the event is delivered once more, and dropped with
     an error in the log if that fails too. An outage of broker or store does not count: it is waited out.
 
@@ -113,6 +114,16 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
             name it. None: a queue of its own, gone with the listener.
 
     Events are only sent where the workers' setting ``events`` is on; requests of remote actions always are.
+
+    Example:
+        >>> listener = EventListener(app, queue="billing")
+        >>> @listener.on("plan.execution.*")
+        ... def note(event: Event) -> None:
+        ...     print(event.type, event.execution_id)
+        >>> listener.queue.name
+        'billing'
+
+        ``listener.run()`` then calls it for each of them.
     """
 
     def __init__(self, app: Celery | None = None, queue: str | None = None) -> None:

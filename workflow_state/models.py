@@ -56,7 +56,12 @@ class Model(BaseModel):
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands."""
+    """Where an execution stands.
+
+    Example:
+        >>> state.status is ExecutionStatus.COMPLETED, state.status == "completed", state.status.ended
+        (True, True, True)
+    """
 
     INITIALIZING = "initializing"
     RUNNING = "running"
@@ -72,7 +77,12 @@ class ExecutionStatus(StrEnum):
 
 
 class ActionStatus(StrEnum):
-    """Where one action stands."""
+    """Where one action stands.
+
+    Example:
+        >>> [name for name, found in state.action_states.items() if found.status is ActionStatus.SKIPPED]
+        ['alarm']
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -87,7 +97,12 @@ class ActionStatus(StrEnum):
 
 
 class ErrorCategory(StrEnum):
-    """What kind of error ended an attempt: the original's twelve and those the engine needs besides."""
+    """What kind of error ended an attempt: the original's twelve and those the engine needs besides.
+
+    Example:
+        >>> state.action_states["check"].error.category is ErrorCategory.VALIDATION_FAILED
+        True
+    """
 
     AUTH_EXPIRED = "auth_expired"
     AUTH_INVALID = "auth_invalid"
@@ -109,7 +124,12 @@ class ErrorCategory(StrEnum):
 
 
 class Intent(Model):
-    """What the person who asked for the plan wanted."""
+    """What the person who asked for the plan wanted.
+
+    Example:
+        >>> Intent(original="rates every night", interpreted="fetch and publish rates", confidence=0.9).confidence
+        0.9
+    """
 
     original: str
     interpreted: str = ""
@@ -117,7 +137,12 @@ class Intent(Model):
 
 
 class OutcomeValidation(Model):
-    """One check of the expected outcome: ``reference`` compared with ``value`` by ``operator``."""
+    """One check of the expected outcome: ``reference`` compared with ``value`` by ``operator``.
+
+    Example:
+        >>> OutcomeValidation(name="paid", reference="${charge.output.id}", operator="matches", value="^ch_").operator
+        'matches'
+    """
 
     name: str
     reference: str
@@ -126,7 +151,15 @@ class OutcomeValidation(Model):
 
 
 class ExpectedOutcome(Model):
-    """What must hold after the last action; a check that fails makes the execution ``failed``."""
+    """What must hold after the last action; a check that fails makes the execution ``failed``.
+
+    Example:
+        >>> ExpectedOutcome(
+        ...     description="somebody was told",
+        ...     validations=[OutcomeValidation(name="sent", reference="${publish.output}", operator="exists")],
+        ... ).validations[0].name
+        'sent'
+    """
 
     description: str = ""
     # Bounded, because a pattern from outside may take tens of milliseconds to compile.
@@ -134,7 +167,12 @@ class ExpectedOutcome(Model):
 
 
 class PlanMetadata(Model):
-    """Who made the plan, when, and how long it should take (``estimated_duration``: milliseconds)."""
+    """Who made the plan, when, and how long it should take (``estimated_duration``: milliseconds).
+
+    Example:
+        >>> PlanMetadata(created_by="ada", estimated_duration=60_000, tags=["nightly"]).tags
+        ('nightly',)
+    """
 
     created_at: datetime | None = None
     created_by: str | None = None
@@ -143,7 +181,12 @@ class PlanMetadata(Model):
 
 
 class Condition(Model):
-    """Run the action only when ``if`` holds; otherwise skip it (default) or fail it."""
+    """Run the action only when ``if`` holds; otherwise skip it (default) or fail it.
+
+    Example:
+        >>> Condition(if_="${check.output.kind} == 'premium'", else_="fail").model_dump(by_alias=True)
+        {'if': "${check.output.kind} == 'premium'", 'then': 'execute', 'else': 'fail'}
+    """
 
     # As `alias`, a type checker would take them for the names of arguments, which no call can spell.
     if_: str = Field(validation_alias="if", serialization_alias="if", min_length=1)
@@ -152,7 +195,12 @@ class Condition(Model):
 
 
 class ErrorHandling(Model):
-    """What follows an action's final failure. ``fallback_value`` counts when it is given, null included."""
+    """What follows an action's final failure. ``fallback_value`` counts when it is given, null included.
+
+    Example:
+        >>> ErrorHandling(fallback_value=None).has_fallback, ErrorHandling(continue_on_failure=True).has_fallback
+        (True, False)
+    """
 
     continue_on_failure: bool = False
     fallback_value: JsonValue = None
@@ -165,7 +213,12 @@ class ErrorHandling(Model):
 
 
 class UserConfirmation(Model):
-    """A person must agree before the action runs. ``timeout``: milliseconds; none: waits for ever."""
+    """A person must agree before the action runs. ``timeout``: milliseconds; none: waits for ever.
+
+    Example:
+        >>> UserConfirmation(title="Pay 765 EUR?", timeout=24 * 3600 * 1000).required
+        True
+    """
 
     required: bool = True
     title: str = ""
@@ -177,6 +230,10 @@ class RetryPolicy(Model):
     """When a failed attempt is tried again: ``min × factorⁿ`` up to ``max``, jittered when ``randomize``.
 
     ``categories``: only errors of these are retried; none given: every retryable error is.
+
+    Example:
+        >>> RetryPolicy(max_attempts=5, categories=["rate_limit_burst", "network_timeout"]).categories[0].value
+        'rate_limit_burst'
     """
 
     max_attempts: int = Field(default=3, ge=1, le=1000)
@@ -191,6 +248,17 @@ class PlannedAction(Model):
     """One node of the plan. ``timeout``: milliseconds per attempt; ``priority``: 0 to 9, as the broker reads it.
 
     ``batch_size``: as in the plan, for this action.
+
+    Example:
+        >>> PlannedAction(
+        ...     id="charge",
+        ...     action_definition_id="payments.charge",
+        ...     dependencies=["price"],
+        ...     inputs={"amount": "${price.output}"},
+        ...     timeout=10_000,
+        ...     queue="payments",
+        ... ).model_dump(by_alias=True, include={"action_definition_id", "timeout"})
+        {'actionDefinitionId': 'payments.charge', 'timeout': 10000}
     """
 
     id: ActionId
@@ -214,6 +282,18 @@ class ExecutionPlan(Model):
     have (``dataflow``); None: as the app's settings say. ``batch_size``: how many ready actions of one definition
     and queue one message names at most, for actions so tiny that their transport costs more than they do; None: one.
     One with a ``timeout`` always has a message of its own.
+
+    Example:
+        >>> plan = ExecutionPlan(
+        ...     name="two mails",
+        ...     actions=[
+        ...         PlannedAction(id="first", action_definition_id="mail.send", inputs={"text": "one"}),
+        ...         PlannedAction(id="second", action_definition_id="mail.send", dependencies=["first"],
+        ...                       inputs={"text": "after ${first.output}"}),
+        ...     ],
+        ... )
+        >>> plan.model_dump(by_alias=True, exclude_defaults=True)["actions"][1]["dependencies"]
+        ('first',)
     """
 
     id: str = Field(default="plan", min_length=1, max_length=200)
@@ -233,7 +313,13 @@ class ExecutionPlan(Model):
 
 
 class ErrorDetail(Model):
-    """What went wrong, for people and programs. ``retry_after``: seconds."""
+    """What went wrong, for people and programs. ``retry_after``: seconds.
+
+    Example:
+        >>> error = state.action_states["check"].error
+        >>> error.category.value, error.message, error.retryable, error.suggestion
+        ('validation_failed', '1.1 is too high', False, 'ask the bank')
+    """
 
     category: ErrorCategory
     message: str
@@ -246,14 +332,28 @@ class ErrorDetail(Model):
 
 
 class Success(Model):
-    """The action has an output."""
+    """The action has an output.
+
+    Example:
+        >>> match manager.get_action_result(state.id, "publish"):
+        ...     case Success(output=output):
+        ...         print(output)
+        sent: USD 1.1
+    """
 
     status: Literal["success"] = "success"
     output: JsonValue = None
 
 
 class Failure(Model):
-    """The action failed for good."""
+    """The action failed for good.
+
+    Example:
+        >>> match manager.get_action_result(state.id, "check"):
+        ...     case Failure(error=error):
+        ...         print(error.message)
+        1.1 is too high
+    """
 
     status: Literal["failure"] = "failure"
     error: ErrorDetail
@@ -261,7 +361,14 @@ class Failure(Model):
 
 
 class Skipped(Model):
-    """The action did not run."""
+    """The action did not run.
+
+    Example:
+        >>> match manager.get_action_result(state.id, "alarm"):
+        ...     case Skipped(reason=reason):
+        ...         print(reason)
+        condition not met: ${fetch.output.USD} < 1 is false (${fetch.output.USD} = 1.1)
+    """
 
     status: Literal["skipped"] = "skipped"
     reason: str
@@ -271,7 +378,12 @@ ActionResult = Annotated[Success | Failure | Skipped, Field(discriminator="statu
 
 
 class Attempt(Model):
-    """One try of an action: when, how long (milliseconds), on which worker, and how it ended."""
+    """One try of an action: when, how long (milliseconds), on which worker, and how it ended.
+
+    Example:
+        >>> [(attempt.number, attempt.outcome) for attempt in state.action_states["fetch"].trace]
+        [(1, 'failed'), (2, 'completed')]
+    """
 
     number: int
     started_at: datetime
@@ -283,7 +395,13 @@ class Attempt(Model):
 
 
 class Progress(Model):
-    """How far an attempt has come, as it last said itself: ``fraction`` from 0 to 1, and a line on what it is at."""
+    """How far an attempt has come, as it last said itself: ``fraction`` from 0 to 1, and a line on what it is at.
+
+    Example:
+        >>> progress = state.action_states["fetch"].progress
+        >>> progress.fraction, progress.message
+        (0.5, 'half of the rates')
+    """
 
     fraction: float
     message: str = ""
@@ -295,6 +413,11 @@ class ActionExecutionState(Model):
     """One action of an execution. ``duration`` (ms) runs from first start to end, waits between attempts included.
 
     ``error`` stays visible when a fallback value made a failed action ``completed``.
+
+    Example:
+        >>> fetched = state.action_states["fetch"]
+        >>> fetched.attempts, fetched.result.output["USD"], fetched.trace[0].error.message
+        (2, 1.1, 'the service is busy')
     """
 
     action_id: str
@@ -320,7 +443,12 @@ class ConfirmationState(Model):
 
 
 class ExecutionMetrics(Model):
-    """Counts of actions by how they stand, and the run's duration in milliseconds."""
+    """Counts of actions by how they stand, and the run's duration in milliseconds.
+
+    Example:
+        >>> state.metrics.total_actions, state.metrics.failed_actions, state.metrics.skipped_actions
+        (4, 1, 1)
+    """
 
     total_actions: int = 0
     completed_actions: int = 0
@@ -333,6 +461,12 @@ class ExecutionState(Model):
     """Everything known of one execution; ``version`` grows with every change of it.
 
     ``paused``: somebody paused it, so that nothing new starts until it is resumed.
+
+    Example:
+        >>> state.status.value, state.metrics.completed_actions, state.confirmations[0].user_id
+        ('completed', 2, 'ada')
+        >>> {name: found.status.value for name, found in state.action_states.items()}
+        {'fetch': 'completed', 'check': 'failed', 'alarm': 'skipped', 'publish': 'completed'}
     """
 
     id: str
@@ -369,6 +503,11 @@ class ExecutionSummary(Model):
     """One execution in a list. ``created_at``: when it was accepted; ``name``: the plan's, or else its id.
 
     ``completed_actions`` is None until the execution has ended.
+
+    Example:
+        >>> summary = manager.list_executions(name="nightly", status="completed").items[0]
+        >>> summary.status.value, summary.total_actions, summary.failed_actions
+        ('completed', 4, 1)
     """
 
     id: str
@@ -387,7 +526,14 @@ class ExecutionSummary(Model):
 
 
 class ExecutionPage(Model):
-    """A page of a list of executions; ``cursor``: what gives the next page, None when this is the last."""
+    """A page of a list of executions; ``cursor``: what gives the next page, None when this is the last.
+
+    Example:
+        >>> page = manager.list_executions(limit=1)
+        >>> older = manager.list_executions(limit=1, cursor=page.cursor)
+        >>> older.items[0].created_at < page.items[0].created_at
+        True
+    """
 
     items: tuple[ExecutionSummary, ...] = ()
     cursor: str | None = None

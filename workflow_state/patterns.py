@@ -30,7 +30,13 @@ T = TypeVar("T")
 
 
 def create_sequential_pipeline(action_ids: Sequence[str], actions: Actions) -> list[PlannedAction]:
-    """A → B → C: each of ``action_ids`` depends on the one before it, besides what it depended on."""
+    """A → B → C: each of ``action_ids`` depends on the one before it, besides what it depended on.
+
+    Example:
+        >>> actions = [{"id": name, "actionDefinitionId": "mail.send"} for name in ("validate", "transform", "save")]
+        >>> [action.dependencies for action in create_sequential_pipeline(["validate", "transform", "save"], actions)]
+        [(), ('validate',), ('transform',)]
+    """
     by_id = _by_id(actions, action_ids)
     for before, after in itertools.pairwise(action_ids):
         by_id[after] = _depending_on(by_id[after], [before])
@@ -40,7 +46,13 @@ def create_sequential_pipeline(action_ids: Sequence[str], actions: Actions) -> l
 def create_fan_out_fan_in_pattern(
     parallel_ids: Sequence[str], combiner_id: str, actions: Actions
 ) -> list[PlannedAction]:
-    """[B, C, D] → E: the combiner depends on all of ``parallel_ids``, which do not depend on each other."""
+    """[B, C, D] → E: the combiner depends on all of ``parallel_ids``, which do not depend on each other.
+
+    Example:
+        >>> actions = [{"id": name, "actionDefinitionId": "mail.send"} for name in ("one", "two", "combine")]
+        >>> create_fan_out_fan_in_pattern(["one", "two"], "combine", actions)[-1].dependencies
+        ('one', 'two')
+    """
     by_id = _by_id(actions, [*parallel_ids, combiner_id])
     by_id[combiner_id] = _depending_on(by_id[combiner_id], parallel_ids)
     return list(by_id.values())
@@ -64,6 +76,15 @@ def create_conditional_branch(
 
     Raises:
         ConditionParseError: a field or a value that a condition cannot spell, such as an object.
+
+    Example:
+        >>> actions = [{"id": name, "actionDefinitionId": "mail.send"} for name in ("check", "premium", "basic")]
+        >>> wired = create_conditional_branch("check", "userType", [
+        ...     {"value": "premium", "action_ids": ["premium"]},
+        ...     {"value": "basic", "action_ids": ["basic"]},
+        ... ], actions)
+        >>> wired[1].condition.if_
+        '${check.output.userType} == "premium"'
     """
     chosen = [(branch["value"], list(branch.get("action_ids", branch.get("actionIds", [])))) for branch in branches]
     by_id = _by_id(actions, [condition_action_id, *(name for _, names in chosen for name in names)])
@@ -98,6 +119,12 @@ def create_retry_with_fallback(
         fallback_ids: one action id or several.
         actions: all actions.
         max_attempts: of the primary; its own policy when None.
+
+    Example:
+        >>> actions = [{"id": name, "actionDefinitionId": "mail.send"} for name in ("mail", "letter")]
+        >>> first, _ = create_retry_with_fallback("mail", "letter", actions, max_attempts=5)
+        >>> first.error_handling.alternative_action_id, first.retry.max_attempts
+        ('letter', 5)
     """
     fallbacks = [fallback_ids] if isinstance(fallback_ids, str) else list(fallback_ids)
     chain = [primary_id, *fallbacks]
@@ -128,6 +155,14 @@ def create_batch_processing(
         create_action: given a batch and its number (from 0), the action that processes it.
         concurrency: 1 runs batch after batch, as the original does; n lets n batches run side by side:
             batch number k waits for batch k - n.
+
+    Example:
+        >>> batches = create_batch_processing(
+        ...     ["a", "b", "c"], 2,
+        ...     lambda items, number: PlannedAction(
+        ...         id=f"batch-{number}", action_definition_id="mail.send", inputs={"text": ", ".join(items)}))
+        >>> [(action.inputs["text"], action.dependencies) for action in batches]
+        [('a, b', ()), ('c', ('batch-0',))]
     """
     if batch_size < 1 or concurrency < 1:
         raise ValueError(
@@ -151,6 +186,13 @@ def are_dependencies_satisfied(
     That is: completed, skipped, or failed and tolerated. The action's own ``continue_on_failure``
     tolerates a failed dependency, as the original's helper reads it; with the plan at hand so does the
     failed dependency's, and its alternative stands in for it.
+
+    Example:
+        >>> publish = plan.actions[-1]
+        >>> are_dependencies_satisfied(publish, state.action_states)
+        False
+        >>> are_dependencies_satisfied(publish, state.action_states, plan)
+        True
     """
     action = _planned(action)
     handling = {a.id: a.error_handling for a in plan.actions} if plan else {}

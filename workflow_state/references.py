@@ -56,7 +56,13 @@ MAX_DEFAULT_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One parsed reference. ``path``: keys and indices below the root; ``text``: as it was written."""
+    """One parsed reference. ``path``: keys and indices below the root; ``text``: as it was written.
+
+    Example:
+        >>> reference = parse_reference("${fetch.error.message ?? 'none'}")
+        >>> reference.action_id, reference.root, reference.path, reference.default
+        ('fetch', 'error', ('message',), 'none')
+    """
 
     action_id: str
     root: Root
@@ -67,7 +73,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What references can see of an action: its status, and its output and error where it has them."""
+    """What references can see of an action: its status, and its output and error where it has them.
+
+    Example:
+        >>> resolve_reference("${a.status}", {"a": Outcome(status="skipped", reason="condition not met")})
+        'skipped'
+    """
 
     status: str
     output: JsonValue | Missing = MISSING
@@ -80,6 +91,10 @@ def parse_reference(text: str) -> Reference:
 
     Raises:
         ReferenceParseError: with the position of what could not be read.
+
+    Example:
+        >>> parse_reference("${fetch.output.users[0].name ?? 'nobody'}").path
+        ('users', 0, 'name')
     """
     if text.startswith("${"):
         reference, end = parse_reference_at(text, 0)
@@ -259,6 +274,13 @@ def resolve_reference(reference: Reference | str, outcomes: Mapping[str, Outcome
     Raises:
         ReferenceParseError: the text is not a reference.
         ReferenceNotFoundError: nothing is there and no default was written.
+
+    Example:
+        >>> outcomes = {"fetch": Outcome(status="completed", output={"USD": 1.1})}
+        >>> resolve_reference("${fetch.output.USD}", outcomes)
+        1.1
+        >>> resolve_reference("${fetch.output.GBP ?? 0}", outcomes)
+        0
     """
     if isinstance(reference, str):
         reference = parse_reference(reference)

@@ -47,6 +47,22 @@ class RemoteExecutor:
         app: for its broker and its settings (the same ``prefix`` as the workers'); the current app when None.
         queue: its durable queue; services that do different things need different ones, processes of the same
             service share one.
+
+    Example:
+        >>> import threading
+        >>> executor = RemoteExecutor(app, queue="stock")
+        >>> @executor.action("stock.count")
+        ... def count(article: str, context: ActionContext) -> int:
+        ...     return len(article)
+        >>> service = threading.Thread(target=executor.run)
+        >>> service.start()
+        >>> counting = execute_plan.delay({"actions": [
+        ...     {"id": "count", "actionDefinitionId": "stock.count", "inputs": {"article": "card"}},
+        ... ]})
+        >>> counting.get(timeout=30).action_states["count"].result.output
+        4
+        >>> executor.stop()
+        >>> service.join()
     """
 
     def __init__(self, app: Celery | None = None, *, queue: str) -> None:

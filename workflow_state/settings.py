@@ -46,6 +46,11 @@ class Settings(BaseModel):
         events: send every event of every execution to the exchange ``<prefix>.events`` (see ``workflow_state.events``).
             Each step of an action then takes a few round trips more. Requests of remote actions are always sent.
         remote_timeout: seconds after which a remote action without a ``timeout`` in the plan has failed unanswered.
+
+    Example:
+        >>> app.conf.workflow_state = {"prefix": "shop", "lease": 10.0, "keep_failed": 30 * 24 * 3600}
+        >>> Settings.of(app).lease_ms
+        10000
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")

@@ -49,6 +49,25 @@ class StateManager:
 
     Raises:
         BackendNotSupportedError: the app's result backend is not Redis-compatible.
+
+    Example:
+        >>> manager = StateManager(app)
+        >>> manager.get_action_result(state.id, "publish").output
+        'sent: USD 1.1'
+        >>> [summary.name for summary in manager.list_executions(status="completed", name="night").items]
+        ['nightly']
+
+        Driven by hand, without any worker:
+
+        >>> driven = manager.initialize_state(plan, start=False)
+        >>> manager.get_available_actions(driven.id)
+        ['fetch']
+        >>> manager.update_action_status(driven.id, "fetch", "running")
+        >>> manager.record_action_result(driven.id, "fetch", {"EUR": 1.0, "USD": 1.1})
+        >>> manager.get_available_actions(driven.id)
+        ['check']
+        >>> manager.cancel_execution(driven.id)
+        True
     """
 
     def __init__(self, app: Celery | None = None) -> None:
@@ -377,5 +396,10 @@ def _in_ms(time: datetime | None) -> int | None:
 
 
 def create_state_manager(app: Celery | None = None) -> StateManager:
-    """A :class:`StateManager`, under the original's name for making one."""
+    """A :class:`StateManager`, under the original's name for making one.
+
+    Example:
+        >>> create_state_manager(app).get_full_state(state.id).status.value
+        'completed'
+    """
     return StateManager(app)

@@ -44,6 +44,11 @@ def run_plan(
 
     Raises:
         PlanValidationError: with every problem of the plan. A plan that fails raises nothing.
+
+    Example:
+        >>> one = {"actions": [{"id": "tell", "actionDefinitionId": "mail.send", "inputs": {"text": "hello"}}]}
+        >>> run_plan(one, {"mail.send": lambda text: text.upper()}).action_states["tell"].result.output
+        'HELLO'
     """
     program = compile_plan(prepare_plan(plan))
     known = actions if isinstance(actions, ActionRegistry) else registry.overlaid(actions or {})

@@ -56,6 +56,15 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
 
     Raises:
         PlanValidationError: with every problem of form, each located.
+
+    Example:
+        >>> validate_execution_plan('{"actions": [{"id": "a", "actionDefinitionId": "mail.send"}]}').actions[0].id
+        'a'
+        >>> try:
+        ...     validate_execution_plan({"actions": [{"id": "a"}], "nmae": "x"})
+        ... except PlanValidationError as error:
+        ...     print([(problem.code, problem.location) for problem in error.errors])
+        [('missing_field', 'actions[0].actionDefinitionId'), ('unknown_field', 'nmae')]
     """
     if isinstance(data, ExecutionPlan):
         return data
@@ -84,6 +93,10 @@ def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
 
     Raises:
         PlanValidationError: with every error. Warnings alone raise nothing.
+
+    Example:
+        >>> validate_plan_logic(plan)
+        []
     """
     problems = find_plan_problems(plan)
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -93,7 +106,16 @@ def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
 
 
 def find_plan_problems(plan: ExecutionPlan) -> list[PlanProblem]:
-    """The linter: all errors of a plan's logic, or, where it can run, warnings of what it may not mean."""
+    """The linter: all errors of a plan's logic, or, where it can run, warnings of what it may not mean.
+
+    Example:
+        >>> typo = validate_execution_plan({"actions": [
+        ...     {"id": "fetch", "actionDefinitionId": "rates.fetch"},
+        ...     {"id": "tell", "actionDefinitionId": "mail.send", "dependencies": ["fetsh"]},
+        ... ]})
+        >>> [(problem.code, problem.suggestion) for problem in find_plan_problems(typo)]
+        [('unknown_dependency', "did you mean 'fetch'?")]
+    """
     return find_errors(plan) or find_warnings(plan)
 
 

@@ -19,6 +19,10 @@ def plan_to_mermaid(plan: object, state: ExecutionState | None = None) -> str:
 
     Raises:
         PlanValidationError: with every problem of the plan.
+
+    Example:
+        >>> print(plan_to_mermaid(plan).splitlines()[0])
+        flowchart LR
     """
     diagram = diagram_of(program_of(plan))
     return to_mermaid(diagram, looks_of(state) if state else {})
@@ -33,6 +37,10 @@ def plan_to_dot(plan: object, state: ExecutionState | None = None) -> str:
 
     Raises:
         PlanValidationError: with every problem of the plan.
+
+    Example:
+        >>> print(plan_to_dot(plan, state).splitlines()[0])
+        digraph "nightly" {
     """
     diagram = diagram_of(program_of(plan))
     return to_dot(diagram, looks_of(state) if state else {})
@@ -50,6 +58,10 @@ def plan_to_svg(plan: object, state: ExecutionState | None = None) -> str:
 
     Raises:
         PlanValidationError: with every problem of the plan.
+
+    Example:
+        >>> from pathlib import Path
+        >>> written = Path("nightly.svg").write_text(plan_to_svg(plan, state))
     """
     diagram = diagram_of(program_of(plan))
     return SvgGraph(diagram, Paint(looks_of(state) if state else {})).standalone()

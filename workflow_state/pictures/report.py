@@ -39,6 +39,10 @@ def execution_report(
     Raises:
         PlanValidationError: the plan is not valid.
         ValueError: the state is not one of that plan.
+
+    Example:
+        >>> from pathlib import Path
+        >>> written = Path("nightly.html").write_text(execution_report(plan, state))
     """
     program = None if plan is None else program_of(plan)
     until = now or datetime.now(UTC)  # noqa: TID251 - what still runs is drawn until the present

@@ -27,6 +27,16 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
     """The result of ``execute_plan``: ``get()`` gives the final :class:`ExecutionState`.
 
     A plain ``AsyncResult`` of the same id gives the state's JSON dict, as it is stored.
+
+    Example:
+        >>> result = execute_plan.delay(plan_that_fails)
+        >>> try:
+        ...     result.get(timeout=30)
+        ... except PlanExecutionError as error:
+        ...     print(error.failed_actions)
+        {'check': '1.1 is too high'}
+        >>> manager.get_full_state(result.id).status.value
+        'failed'
     """
 
     id: str

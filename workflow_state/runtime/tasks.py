@@ -178,6 +178,13 @@ def execute_plan(self: Any, plan: Any) -> Any:
     Raises:
         PlanValidationError: in the caller, with every problem of the plan.
         PlanExecutionError: from ``.get()``, when the plan failed.
+
+    Example:
+        >>> result = execute_plan.delay({"actions": [
+        ...     {"id": "tell", "actionDefinitionId": "mail.send", "inputs": {"text": "hello"}},
+        ... ]})
+        >>> result.get(timeout=30).action_states["tell"].result.output
+        'sent: hello'
     """
     request = self.request
     if request.called_directly or request.is_eager:
@@ -220,6 +227,13 @@ def execute_action(self: Any, execution_id: str, action_id: str, attempt: int = 
 
     Returns:
         What Flower and the log show in place of the output, which may be secret.
+
+    Example:
+        Nobody calls it; its name is what a route or a rate limit is given for, and what Flower shows:
+
+        >>> app.conf.task_routes = {execute_action.name: {"queue": "actions"}}
+        >>> execute_action.name
+        'workflow_state.execute_action'
     """
     return Delivery(engine_of(self.app), self, execution_id, action_id, attempt).handle()
 

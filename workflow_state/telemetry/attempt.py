@@ -16,6 +16,11 @@ class AttemptInfo:
         plan_name: the plan's name, or its id when it has none.
         definition: which registered action runs.
         attempt: 1 for the first.
+
+    Example:
+        >>> def tell(error: BaseException, attempt: AttemptInfo) -> None:
+        ...     print(f"{attempt.plan_name}/{attempt.action_id}, attempt {attempt.attempt}: {error}")
+        >>> app.conf.workflow_state = {"on_error": tell}
     """
 
     execution_id: str

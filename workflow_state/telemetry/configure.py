@@ -36,9 +36,8 @@ def configure_logging(
     Raises:
         ValueError: unknown format or level.
 
-    Example::
-
-        configure_logging("console", on_error=lambda error, attempt: print(attempt.action_id, error))
+    Example:
+        >>> configure_logging("console", on_error=lambda error, attempt: print(attempt.action_id, error))
     """
     send_through_pipeline(format, level, file=file, secret_names=secret_names)
     set_error_hook(on_error)
