@@ -20,6 +20,7 @@ from typing import Any
 from celery import Celery, current_app
 from kombu.entity import Exchange, Queue, binding
 from kombu.mixins import ConsumerMixin
+from kombu.transport import virtual
 from pydantic import ValidationError
 
 from workflow_state.event_types import ANSWER, EVENT, Answer, Event
@@ -129,7 +130,8 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
     def __init__(self, app: Celery | None = None, queue: str | None = None) -> None:
         self._app = app or current_app._get_current_object()
         self._settings = Settings.of(self._app)
-        self._queue_name = queue
+        self._queue_name = queue or f"{events_exchange(self._settings).name}.{uuid.uuid4().hex}"
+        self._shared = queue is not None
         self._handlers: list[tuple[str, Handler]] = []
         self._handled: OrderedDict[str, None] = OrderedDict()
         self._log = get_logger()
@@ -161,10 +163,34 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         """The queue that it reads, with bindings for all of its handlers."""
         exchange = events_exchange(self._settings)
         bindings = [binding(exchange, routing_key=key) for key in sorted({_key(p) for p, _ in self._handlers})]
-        if self._queue_name:
+        if self._shared:
             return Queue(self._queue_name, bindings=bindings, durable=True)
-        name = f"{exchange.name}.{uuid.uuid4().hex}"
-        return Queue(name, bindings=bindings, durable=False, auto_delete=True, exclusive=True)
+        return Queue(self._queue_name, bindings=bindings, durable=False, auto_delete=True, exclusive=True)
+
+    def run(self, *args: Any, **options: Any) -> None:
+        """Listen until ``stop``; a queue of its own is gone afterwards, also when a signal ended it."""
+        try:
+            super().run(*args, **options)
+        finally:
+            if not self._shared:
+                self._forget_queue()
+
+    def _forget_queue(self) -> None:
+        """Delete the queue where its broker does not: on Redis it would gather events for ever.
+
+        Not on the connection that was listened on: closing that one gives unread messages back to the queue.
+        """
+        try:
+            with self._app.connection_for_write() as connection, connection.channel() as channel:
+                if isinstance(channel, virtual.Channel):
+                    queue = self.queue(channel)
+                    # Which makes its bindings known to this channel.
+                    queue.declare()
+                    queue.delete()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self._log.warning("broker away, queue left behind", queue=self._queue_name, error=str(error))
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:
         """Called by kombu while the broker is away."""

@@ -134,13 +134,15 @@ def terminal(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = N
 
 
 @contextmanager
-def piped(command: list[str], *, cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def piped(
+    command: list[str], *, cwd: Path, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command with its output in a file; it is killed if it is still there in the end."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment(PYTHONUNBUFFERED="1"),
+            env={**(env or environment()), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

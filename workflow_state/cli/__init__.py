@@ -5,12 +5,21 @@ from __future__ import annotations
 import click
 
 from workflow_state import __version__
-from workflow_state.cli.control import cancel_command, confirm_command, pause_command, resume_command
+from workflow_state.cli.control import (
+    cancel_command,
+    confirm_command,
+    delete_command,
+    pause_command,
+    resume_command,
+)
 from workflow_state.cli.demo import demo_command
 from workflow_state.cli.doctor import doctor_command
+from workflow_state.cli.events import events_command
 from workflow_state.cli.exits import Group
+from workflow_state.cli.graph import graph_command
 from workflow_state.cli.history import history_command
 from workflow_state.cli.init import init_command
+from workflow_state.cli.listing import list_command
 from workflow_state.cli.rerun import rerun_command
 from workflow_state.cli.run import run_command
 from workflow_state.cli.server import server_command
@@ -42,12 +51,16 @@ for _command in (
     validate_command,
     status_command,
     watch_command,
+    list_command,
     history_command,
+    events_command,
     confirm_command,
     cancel_command,
     pause_command,
     resume_command,
     rerun_command,
+    delete_command,
+    graph_command,
     init_command,
     server_command,
     doctor_command,

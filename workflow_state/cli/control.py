@@ -1,4 +1,4 @@
-"""What people do to an execution: confirm, cancel, pause, resume."""
+"""What people do to an execution: confirm, cancel, pause, resume, delete."""
 
 from __future__ import annotations
 
@@ -77,6 +77,25 @@ def resume_command(session: Session, execution_id: str, as_json: bool) -> None:
     Exit code: 0 when it goes on, 3 when there is none, 5 when it had ended.
     """
     _changed(session, execution_id, session.manager.resume_execution(execution_id), "resumed", as_json)
+
+
+@click.command("delete")
+@execution_argument
+@app_option
+@json_option
+@pass_session
+def delete_command(session: Session, execution_id: str, as_json: bool) -> None:
+    """Delete the ended execution ID: its state, history and results.
+
+    Exit code: 0 when it is gone, or will be as soon as a worker has carried out its end; 3 when there is none, 5
+    when it has not ended.
+    """
+    gone = session.manager.delete(execution_id)
+    if as_json:
+        print_json({"execution_id": execution_id, "deleted": gone})
+    else:
+        soon = "" if gone else "as soon as a worker has carried out its end"
+        say(console(), f"execution {execution_id} is deleted {soon}".rstrip())
 
 
 def _changed(session: Session, execution_id: str, changed: bool, what: str, as_json: bool) -> None:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
+from workflow_state.cli.exits import CommandError, Exit
 from workflow_state.cli.progress import one_line
+from workflow_state.models import ExecutionStatus
 
 #: Characters of a line when the output goes into a file or a pipe.
 PIPE_WIDTH = 140
+
+STATUS_STYLES = {
+    ExecutionStatus.COMPLETED: "bold green",
+    ExecutionStatus.FAILED: "bold red",
+    ExecutionStatus.CANCELLED: "bold red",
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -43,3 +52,19 @@ def say(screen: Console, *parts: str | tuple[str, str]) -> None:
     """One line of text from outside, parts of it with a style; never wrapped, so that it can be copied."""
     shown = [one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1]) for part in parts]
     screen.print(Text.assemble(*shown), soft_wrap=True)
+
+
+def write_text(text: str, file: Path | None) -> None:
+    """Write a picture or a report into a file, or print it.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    if file is None:
+        click.echo(text)
+        return
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}", Exit.BAD_INPUT) from error
+    click.echo(f"Wrote {file}", err=True)

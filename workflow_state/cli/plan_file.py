@@ -27,9 +27,8 @@ _PLAIN = {
     "merge": (r"^<<$", ["<"]),
 }
 
-plan_argument = click.argument(
-    "plan", metavar="PLAN", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=str)
-)
+plan_path = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=str)
+plan_argument = click.argument("plan", metavar="PLAN", type=plan_path)
 
 
 def load_plan(source: str) -> ExecutionPlan:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from workflow_state.cli.completion import execution_argument
 from workflow_state.cli.diagnosis import Cause, Diagnosis, diagnose, is_untaken
-from workflow_state.cli.output import console, json_option, print_json, say
+from workflow_state.cli.output import STATUS_STYLES, console, json_option, print_json, say
 from workflow_state.cli.progress import count, elapsed, seconds, status_of
 from workflow_state.cli.session import Session, app_option, pass_session
 from workflow_state.cli.summary import print_table
@@ -20,11 +20,6 @@ from workflow_state.program import Program
 NAMED = 12
 #: Actions up to which the table shows all of them; of a larger plan, those that stand out.
 ALL = 40
-STYLES = {
-    ExecutionStatus.COMPLETED: "bold green",
-    ExecutionStatus.FAILED: "bold red",
-    ExecutionStatus.CANCELLED: "bold red",
-}
 
 
 @click.command("status")
@@ -89,7 +84,7 @@ def _show_head(screen: Console, state: ExecutionState) -> None:
     status = "paused" if paused else state.status.value.replace("_", " ")
     when = f", started {state.started_at:%Y-%m-%d %H:%M:%S} UTC" if state.started_at else ""
     took = f" {'after' if state.status.ended else 'for'} {elapsed(state):.2f} s" if state.started_at else ""
-    say(screen, (status, STYLES.get(state.status, "bold cyan")), f"{took}: {', '.join(counts)}{when}")
+    say(screen, (status, STATUS_STYLES.get(state.status, "bold cyan")), f"{took}: {', '.join(counts)}{when}")
     if state.rerun_of:
         say(screen, f"A rerun of {state.rerun_of}")
     for name, action in state.action_states.items():
