@@ -8,6 +8,7 @@ import click
 
 from workflow_state.cli.completion import execution_ids
 from workflow_state.cli.event_text import event_line
+from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.session import Session, app_option, pass_session
 from workflow_state.event_types import Event
@@ -36,12 +37,10 @@ def events_command(
     Exit code: 0 after --limit, 4 when the broker is away, 130 after Ctrl-C.
     """
     if not Settings.of(session.app).events:
-        click.echo(
-            "The setting workflow_state['events'] of this app is off: only remote actions send events", err=True
-        )
+        click.echo("The setting workflow_state['events'] of this app is off: only remote actions send events", err=True)
     with session.app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-    tail = _Tail(session, execution_id, limit, as_json=as_json)
+    tail = _Tail(session, execution_id, limit, Interrupt(), as_json=as_json)
     for pattern in patterns or ("*",):
         tail.on(pattern)(tail.show)
     tail.run()
@@ -50,8 +49,11 @@ def events_command(
 class _Tail(EventListener):
     """Prints what it hears."""
 
-    def __init__(self, session: Session, execution_id: str | None, limit: int | None, *, as_json: bool) -> None:
+    def __init__(
+        self, session: Session, execution_id: str | None, limit: int | None, interrupt: Interrupt, *, as_json: bool
+    ) -> None:
         super().__init__(session.app)
+        self._interrupt = interrupt
         self._execution_id, self._left, self._as_json = execution_id, limit, as_json
         self._screen = console()
         self._last = ""
@@ -59,6 +61,10 @@ class _Tail(EventListener):
     def on_consume_ready(self, *_: Any, **__: Any) -> None:
         """Called by kombu when every event from now on will arrive."""
         click.echo("listening", err=True)
+
+    def on_iteration(self) -> None:
+        """Called by kombu about once a second."""
+        self._interrupt.check()
 
     def show(self, event: Event) -> None:
         """Print one event, once, whatever patterns it matches."""

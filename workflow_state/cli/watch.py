@@ -13,6 +13,7 @@ from workflow_state.cli.completion import execution_argument
 from workflow_state.cli.diagnosis import is_untaken
 from workflow_state.cli.exits import CommandError, Exit
 from workflow_state.cli.follow import FollowError, follow
+from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.progress import Progress, progress_for
 from workflow_state.cli.session import Session, app_option, pass_session
@@ -95,7 +96,7 @@ def _stay(
             raise CommandError(f"Execution {execution_id} has not ended within {timeout:g} s; it goes on", Exit.TIMEOUT)
 
     try:
-        return follow(session.manager, execution_id, show, checks=[check])
+        return follow(session.manager, execution_id, show, checks=[check, Interrupt().check])
     except KeyboardInterrupt:
         again, cancel = session.command("watch", execution_id), session.command("cancel", execution_id)
         message = f"Left; the execution goes on. `{again}` watches it again, `{cancel}` ends it"
