@@ -184,6 +184,28 @@ def test_a_remote_action_is_traced_to_its_answer(traced: Site) -> None:
     assert datetime.fromisoformat(first["end_time"]) <= datetime.fromisoformat(second["start_time"])
 
 
+def test_each_action_of_a_batch_has_its_span(traced: Site) -> None:
+    """Actions that share a message have spans of their own, one after the other; what each does is below its own."""
+    names = ("x", "y", "z")
+    actions = [action(name, "watched.span", inputs={"name": f"in {name}"}) for name in names]
+    state = execute_plan.delay(plan(*actions, name="Batched", batch_size=10)).get(timeout=TIMEOUT)
+    assert len({found.result.output for found in state.action_states.values()}) == 1, "one message, one process"
+
+    def batched() -> dict[str, dict[str, Any]]:
+        spans = [json.loads(text) for text in traced.notes("spans")]
+        return {span["name"]: span for span in spans if span["name"].startswith(("Batched", "in "))}
+
+    wait_until(lambda: len(batched()) == 7, TIMEOUT, "seven spans")
+    spans = batched()
+    ends = [datetime.fromisoformat(spans[f"Batched/{name}"]["end_time"]) for name in names]
+    starts = [datetime.fromisoformat(spans[f"Batched/{name}"]["start_time"]) for name in names]
+    for name in names:
+        assert parent(spans[f"in {name}"]) == own(spans[f"Batched/{name}"])
+        assert parent(spans[f"Batched/{name}"]) == own(spans["Batched"])
+        assert "workflow_state.queue_wait" in spans[f"Batched/{name}"]["attributes"]
+    assert starts[0] <= ends[0] <= starts[1] <= ends[1] <= starts[2] <= ends[2]
+
+
 def test_an_execution_that_its_caller_drives(traced: Site) -> None:
     """``initialize_state`` continues the trace of its caller too; an attempt that the hard time limit ended, and its
     span with its process, has one that is as long as it ran.

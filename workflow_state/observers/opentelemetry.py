@@ -13,10 +13,11 @@ import hashlib
 import json
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery, current_task
 from opentelemetry import context as otel_context
@@ -36,7 +37,7 @@ from workflow_state.telemetry import AttemptInfo
 
 #: Field of an execution: ``{"span": ..., "parent": ...}``, each as W3C headers.
 FIELD: Final = "trace"
-#: Executions whose place in their trace a process remembers.
+#: Executions whose place in their trace a process remembers; attempts that it waits to hear the outcome of.
 REMEMBERED: Final = 1000
 
 _W3C: Final = TraceContextTextMapPropagator()
@@ -79,8 +80,11 @@ class OpenTelemetryObserver(Observer):
             span.set_attribute("workflow_state.queue_wait", waited)
         self._running.begin(attempt, span)
 
+    def attempt_ran(self, attempt: AttemptInfo) -> None:
+        self._running.ran(attempt)
+
     def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
-        span = self._running.end(attempt)
+        span, ended = self._running.take(attempt) or (None, None)
         if span is None:
             # It ends elsewhere than it began: at the hard time limit, or by the answer of a service.
             tracer, place = _tracer(), self._places(attempt.execution_id)
@@ -89,10 +93,10 @@ class OpenTelemetryObserver(Observer):
             span = self._attempt_span(tracer, place[0], attempt, time.time_ns() - int(duration * 1e9))
         span.set_attribute("workflow_state.outcome", outcome)
         _note_error(span, error)
-        span.end()
+        span.end(ended)
 
     def attempt_left(self, attempt: AttemptInfo) -> None:
-        self._running.end(attempt)
+        self._running.take(attempt)
 
     def execution_ended(self, program: Program, state: ExecutionState) -> None:
         tracer, place = _tracer(), self._places(state.id)
@@ -140,27 +144,38 @@ class OpenTelemetryObserver(Observer):
         return _W3C.extract(found["span"], Context()), _W3C.extract(found["parent"], Context())
 
 
-class _Running(threading.local):
-    """The span of the attempt that this thread runs; it is the current one for the user's code."""
+class _Running:
+    """The spans of attempts that this process has started and whose end is not recorded yet."""
 
-    held: tuple[AttemptInfo, Span, Any] | None = None
+    def __init__(self) -> None:
+        self._spans: OrderedDict[AttemptInfo, tuple[Span, int | None]] = OrderedDict()
+        self._here = threading.local()
 
     def begin(self, attempt: AttemptInfo, span: Span) -> None:
-        self._drop()
-        self.held = attempt, span, otel_context.attach(trace.set_span_in_context(span))
+        """From here on the span is the current one for the user's code, in this thread."""
+        self.stop_here()
+        self._here.token = otel_context.attach(trace.set_span_in_context(span))
+        self._spans[attempt] = span, None
+        # Some are left over: those whose result was refused, or could not be recorded.
+        while len(self._spans) > REMEMBERED:
+            self._spans.popitem(last=False)
 
-    def end(self, attempt: AttemptInfo) -> Span | None:
-        if self.held is None or self.held[0] != attempt:
-            return None
-        span = self.held[1]
-        self._drop()
-        return span
+    def ran(self, attempt: AttemptInfo) -> None:
+        """User code is over."""
+        self.stop_here()
+        if attempt in self._spans:
+            self._spans[attempt] = self._spans[attempt][0], time.time_ns()
 
-    def _drop(self) -> None:
-        # One is left over when a result was refused, or could not be recorded: its span is never seen.
-        if self.held is not None:
-            otel_context.detach(self.held[2])
-        self.held = None
+    def take(self, attempt: AttemptInfo) -> tuple[Span, int | None] | None:
+        """The attempt's span and when its user code was over, once."""
+        return self._spans.pop(attempt, None)
+
+    def stop_here(self) -> None:
+        """The thread is in no attempt any more."""
+        token = getattr(self._here, "token", None)
+        self._here.token = None
+        if token is not None:
+            otel_context.detach(token)
 
 
 class _Chosen(IdGenerator):

@@ -109,7 +109,9 @@ class _Metrics:
         self._actions = counter("actions", "Actions of executions that ended, by final status", *pair, "status")
         self._action_times = seconds("action_duration", "From an action's first start to its end, retries in it", *pair)
         self._attempts = counter("attempts", "Attempts that ended, by outcome", *pair, "outcome")
-        self._attempt_times = seconds("attempt_duration", "One attempt, up to its recorded end", *pair)
+        self._attempt_times = seconds(
+            "attempt_duration", "One attempt: user code, validation of inputs and output", *pair
+        )
         waited = "From when an action's message could be taken to its attempt"
         self._waits = seconds("queue_wait", waited, "queue", buckets=WAITS)
         self._swept = counter("sweeper_actions", "What the sweeper of this worker set right", "kind")

@@ -23,6 +23,7 @@ from workflow_state.runtime.recording import RESULT_TRIES, AttemptEnd
 from workflow_state.runtime.runner import Delivery
 from workflow_state.store.batches import BatchStore, End
 from workflow_state.store.records import Begun, Head
+from workflow_state.telemetry import AttemptInfo
 
 #: Seconds after which results are recorded before the rest of the batch runs: what a crash can make run again.
 RECORD_EVERY = 0.2
@@ -102,6 +103,8 @@ class Batch:
 
     def _attempt(self, program: Program, item: _Item) -> AttemptEnd | None:
         if self._cancelled:
+            attempt = AttemptInfo.of(program, item.step, self.execution_id, item.begun.attempt)
+            item.delivery.recording.watched = self.engine.observers.outside(attempt, item.begun.at)
             message = "The execution was cancelled before the action's turn in its batch came"
             return AttemptEnd(
                 error=ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=message, retryable=False)

@@ -20,7 +20,7 @@ from workflow_state.program import Program
 from workflow_state.settings import Settings
 from workflow_state.telemetry import AttemptInfo, get_logger
 
-#: Header of an action's message, only sent to observers: when it could be taken, seconds since the epoch.
+#: Header of messages that run actions, only sent to observers: when it could be taken, seconds since the epoch.
 SENT_AT: Final = "workflow_state_sent_at"
 
 
@@ -51,15 +51,18 @@ class Observer:
     def attempt_started(self, attempt: AttemptInfo, queue: str, waited: float | None) -> None:
         """User code is about to run, in this thread. ``waited``: seconds in the queue of that name."""
 
-    def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
-        """It is recorded how an attempt ended: ``completed``, ``retried`` or ``failed``, after ``duration`` seconds.
+    def attempt_ran(self, attempt: AttemptInfo) -> None:
+        """User code is over, in the thread that it was started in."""
 
-        In the thread that started it, unless it was ended from outside: by the hard time limit, or by the answer
-        of another service.
+    def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: ErrorDetail | None) -> None:
+        """It is recorded how an attempt ended: ``completed``, ``retried`` or ``failed``; ``duration``: seconds it ran.
+
+        In a batch, others may have run since. An attempt that was ended from outside, by the hard time limit or by
+        the answer of another service, may not have been started in this process.
         """
 
     def attempt_left(self, attempt: AttemptInfo) -> None:
-        """Another service was asked for the attempt that this thread started; its end comes from outside."""
+        """Another service was asked for an attempt that ran here so far; its end comes from outside."""
 
     def attempt_lost(self, attempt: AttemptInfo) -> None:
         """This attempt follows one whose worker was lost."""
@@ -78,6 +81,12 @@ class WatchedAttempt:
         self._observers = observers
         self._attempt = attempt
         self._started = time.perf_counter() - running
+        self._ran: float | None = None
+
+    def ran(self) -> None:
+        """User code is over."""
+        self._ran = time.perf_counter() - self._started
+        self._observers.tell("attempt_ran", self._attempt)
 
     def left(self) -> None:
         """It is left to another service."""
@@ -86,7 +95,8 @@ class WatchedAttempt:
     def ended(self, outcome: str, error: ErrorDetail | None) -> None:
         """Its end is recorded; ``outcome`` as the store calls it."""
         how = "retried" if outcome == "retry" else "failed" if error else "completed"
-        self._observers.tell("attempt_ended", self._attempt, how, time.perf_counter() - self._started, error)
+        duration = time.perf_counter() - self._started if self._ran is None else self._ran
+        self._observers.tell("attempt_ended", self._attempt, how, duration, error)
 
 
 class Observers:
@@ -168,12 +178,13 @@ def observers_of(app: Celery) -> Observers:
         for reason in missing:
             get_logger().warning("observer left out", reason=reason)
         if made:
-            signals.before_task_publish.connect(_stamp, sender="workflow_state.execute_action")
+            for task in ("workflow_state.execute_action", "workflow_state.execute_batch"):
+                signals.before_task_publish.connect(_stamp, sender=task)
     return found
 
 
 def _stamp(headers: dict[str, Any], **_: Any) -> None:
-    """Note in the message of an action when it could be taken, which is not before its delay is over."""
+    """Note in a message that runs actions when it could be taken, which is not before its delay is over."""
     now, eta = time.time(), headers.get("eta")
     headers[SENT_AT] = max(now, datetime.fromisoformat(eta).timestamp()) if eta else now
 

@@ -133,7 +133,14 @@ class Delivery:
         """
         self.log = self.log.bind(plan_id=program.plan_id, attempt=begun.attempt)
         info = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
-        self.recording.watched = self.engine.observers.start(info, self.task.request, lost=begun.attempt > self.attempt)
+        lost = begun.attempt > self.attempt
+        self.recording.watched = watched = self.engine.observers.start(info, self.task.request, lost=lost)
+        try:
+            return self._run(program, step, begun)
+        finally:
+            watched.ran()
+
+    def _run(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
         if begun.lost >= self.engine.settings.max_lost:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return AttemptEnd(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))
