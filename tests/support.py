@@ -14,6 +14,11 @@ POLL = 0.02
 """Seconds between two looks at a condition."""
 
 
+def work_for(seconds: float) -> None:
+    """What an action of a test does that takes time, and a poll does between two looks; no test waits by it."""
+    time.sleep(seconds)
+
+
 def wait_until(predicate: Callable[[], Answer], timeout: float = 10.0, message: str = "") -> Answer:
     """Ask until the answer is true, and return that answer.
 
@@ -33,7 +38,7 @@ def wait_until(predicate: Callable[[], Answer], timeout: float = 10.0, message: 
             return answer
         if late:
             raise AssertionError(f"{message or 'the condition'}: not within {timeout:g} s, last was {answer!r}")
-        time.sleep(POLL)
+        work_for(POLL)
 
 
 def alive(pid: int) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 
+from tests.support import work_for
 from workflow_state import ActionContext, ActionError, action
 
 JOURNAL = "CHAOS_JOURNAL"
@@ -46,7 +47,7 @@ def _write(what: str, execution_id: str, action_id: str, attempt: int) -> None:
 def work(ctx: ActionContext, number: int, pause: int, values: list[Any]) -> dict[str, Any]:
     """A value that depends on the inputs alone, after a pause of so many milliseconds."""
     _note("start", ctx)
-    time.sleep(pause / 1000)
+    work_for(pause / 1000)
     digest = hashlib.sha256(json.dumps([number, values]).encode()).digest()
     _note("end", ctx)
     return {"value": int.from_bytes(digest[:6]), "read": len(values)}
@@ -78,7 +79,7 @@ def wait(ctx: ActionContext, gate: str) -> dict[str, int]:
     while not Path(gate).exists() and not Path(f"{gate}.{ctx.attempt}").exists():
         if time.monotonic() > deadline:
             raise ActionError(f"nobody opened {gate}", retryable=False)
-        time.sleep(0.01)
+        work_for(0.01)
     _note("end", ctx)
     return {"pid": os.getpid(), "attempt": ctx.attempt}
 
@@ -87,7 +88,7 @@ def wait(ctx: ActionContext, gate: str) -> dict[str, int]:
 def last(ctx: ActionContext, seconds: float) -> int:
     """Takes so long."""
     _note("start", ctx)
-    time.sleep(seconds)
+    work_for(seconds)
     _note("end", ctx)
     return ctx.attempt
 
@@ -122,7 +123,7 @@ def stubborn(ctx: ActionContext, seconds: float) -> int:
     deadline = time.monotonic() + (seconds if ctx.attempt == 1 else 0)
     while time.monotonic() < deadline:
         with contextlib.suppress(SoftTimeLimitExceeded):
-            time.sleep(0.1)
+            work_for(0.1)
     _note("end", ctx)
     return ctx.attempt
 

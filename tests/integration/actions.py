@@ -21,6 +21,7 @@ import redis
 from celery import shared_task
 from pydantic import BaseModel, PositiveInt
 
+from tests.support import work_for
 from workflow_state import ActionContext, ActionError, StateManager, action, execute_plan
 
 EFFECTS = "test-effects"
@@ -289,7 +290,7 @@ def patient(ctx: ActionContext) -> str:
     _note(f"started:{ctx.execution_id}", ctx.action_id)
     deadline = time.monotonic() + GATE_TIMEOUT
     while not ctx.is_cancelled() and time.monotonic() < deadline:
-        time.sleep(0.01)
+        work_for(0.01)
     return "saw it" if ctx.is_cancelled() else "timed out"
 
 
