@@ -160,10 +160,11 @@ class Draft:
 
 @st.composite
 def plans(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid plan with every policy in it, as snake_case JSON; its actions in any order."""
+    """A valid plan with every policy in it, of either schedule, as snake_case JSON; its actions in any order."""
     draft = Draft(draw)
     actions = [draft.action(n) for n in range(len(draft.names))]
-    drawn: dict[str, Any] = {"actions": draw(st.permutations(actions))}
+    schedule = draw(st.sampled_from(["levels", "dataflow"]))
+    drawn: dict[str, Any] = {"schedule": schedule, "actions": draw(st.permutations(actions))}
     if validations := draft.validations():
         drawn["expected_outcome"] = {"validations": validations}
     return drawn

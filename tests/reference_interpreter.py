@@ -54,6 +54,7 @@ class Interpreter:
         self.actions = {action["id"]: action for action in plan["actions"]}
         self.endings: dict[str, Ending] = {}
         self.halted = ""
+        self.counted: set[str] = set()
 
     def run(self) -> Result:
         """Run the actions, then check the expected outcome; after a failure nothing new starts."""
@@ -65,10 +66,16 @@ class Interpreter:
         return Result("failed" if self.halted or unmet else "completed", self.endings, self.halted, unmet)
 
     def run_actions(self) -> None:
-        """The next level starts when the one before has ended."""
+        """The next level starts when the one before has ended, or, as a data flow, each action when all that it
+        waits for has.
+        """
+        if self.plan.get("schedule") == "dataflow":
+            self.work(self.turns([name for name in self.actions if not self.waits_for(name)]))
+            return
         for level in self.levels():
             if not self.halted:
-                self.run_level(level)
+                # Reading: where such a decision ends the execution, none of its level starts.
+                self.work([(name, 1) for name in level if self.is_to_run(name)])
 
     def handling(self, name: str) -> dict[str, Any]:
         return self.actions[name].get("error_handling") or {}
@@ -98,16 +105,30 @@ class Interpreter:
                     depth[name] = 1 + max((depth[other] for other in self.waits_for(name)), default=-1)
         return [[n for n in self.actions if depth[n] == number] for number in range(1 + max(depth.values()))]
 
-    def run_level(self, level: list[str]) -> None:
-        """Who ends without running is decided first; the others run first come, first served."""
-        # Reading: where such a decision ends the execution, none of its level starts.
-        queue = [(name, 1) for name in level if self.is_to_run(name)]
+    def work(self, queue: list[tuple[str, int]]) -> None:
+        """Who ends without running has been decided; the others run first come, first served."""
         while queue:
             name, attempt = queue.pop(0)
             if self.halted and attempt == 1:
                 self.endings[name] = Ending("skipped", reason="halted")
             elif self.is_to_be_tried_again(name, attempt):
                 queue.append((name, attempt + 1))
+            elif self.plan.get("schedule") == "dataflow" and not self.halted:
+                queue += self.turns(self.freed_by(name))
+
+    def turns(self, names: list[str]) -> list[tuple[str, int]]:
+        """Who runs of those whose turn has come; who ends without running makes the turn of others."""
+        run: list[str] = []
+        while names and not self.halted:
+            run += [name for name in names if self.is_to_run(name)]
+            # Reading: where such a decision ends the execution, nothing that was decided with it starts.
+            ended = [] if self.halted else [name for name in names if name in self.endings]
+            names = [freed for name in ended for freed in self.freed_by(name)]
+        return [(name, 1) for name in run]
+
+    def freed_by(self, name: str) -> list[str]:
+        self.counted.add(name)
+        return [n for n in self.actions if name in self.waits_for(n) <= self.counted]
 
     def is_to_run(self, name: str) -> bool:
         principals = self.principals(name)

@@ -13,7 +13,7 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,29 +64,84 @@ class InProcessRun:
         self._halted = ""
         self._cancelled = ""
         self._confirmations: dict[str, dict[str, Any]] = {}
+        #: When it is due, its number, action id, attempt.
+        self._queue: list[tuple[int, int, str, int]] = []
+        self._order = itertools.count()
+        self._asked: list[str] = []
+        self._met: dict[str, int] = defaultdict(int)
         self._log = get_logger(execution_id=execution_id, plan_id=program.plan_id)
 
     def run(self) -> ExecutionState:
         """Run to the end and give the final state; a failed plan raises nothing."""
         started = self._clock()
-        for level in self._program.levels:
-            decided = rules.decide_all(self._program, level, self._outcomes(rules.looked_at(self._program, level)))
-            for name, decision in decided.ended:
-                self._settle(self._program.steps[name], decision)
-            self._halted = self._halted or decided.halted
-            if not self._halted:
-                self._run_level([name for name in decided.run if not self._program.steps[name].confirmation])
-                self._run_level([name for name in decided.run if self._agreed(name)])
-            if self._halted or self._cancelled:
+        levels = self._program.levels
+        # Where actions start as their own needs end, those of the first level make the turn of all others.
+        for turns in levels if self._program.schedule == "levels" else levels[:1]:
+            self._take(turns)
+            self._work()
+            if self._stopping:
                 break
         for name in self._program.steps:
             if name not in self._records:
                 self._skip(name, rules.not_started(self._halted))
         return self._final_state(started)
 
+    @property
+    def _stopping(self) -> bool:
+        return bool(self._halted or self._cancelled)
+
+    def _take(self, turns: Sequence[str]) -> None:
+        """Decide on actions whose turn has come, and on those whose turn comes by that; queue those that run."""
+        run: list[str] = []
+        while turns and not self._stopping:
+            outcomes = self._outcomes(rules.looked_at(self._program, turns))
+            decided = rules.decide_all(self._program, turns, outcomes)
+            for name, decision in decided.ended:
+                self._settle(self._program.steps[name], decision)
+            self._halted = decided.halted
+            run += decided.run
+            turns = [freed for name, _ in decided.ended for freed in self._freed_by(name)]
+        if not self._stopping:
+            self._asked += [name for name in run if self._program.steps[name].confirmation]
+            self._enqueue(name for name in run if not self._program.steps[name].confirmation)
+
+    def _freed_by(self, name: str) -> list[str]:
+        """Whose turn comes by the end of an action; nobody's in levels."""
+        freed = []
+        for other, needs in self._program.waiting_for(name):
+            self._met[other] += 1
+            if self._met[other] == needs:
+                freed.append(other)
+        return freed
+
+    def _work(self) -> None:
+        """Run what is queued; then ask for confirmations, until nobody is to be asked."""
+        self._drain()
+        while self._asked and not self._stopping:
+            asked, self._asked = self._asked, []
+            self._enqueue([name for name in asked if self._agreed(name)])
+            self._drain()
+
+    def _enqueue(self, ids: Iterable[str]) -> None:
+        for name in ids:
+            heapq.heappush(self._queue, (self._clock(), next(self._order), name, 1))
+
+    def _drain(self) -> None:
+        while self._queue:
+            due, _, name, attempt = heapq.heappop(self._queue)
+            self._waited += max(0, due - self._clock())
+            if self._stopping and attempt == 1:
+                self._skip(name, rules.not_started(self._halted))
+                continue
+            delay = self._attempt(self._program.steps[name], attempt)
+            if delay is not None:
+                heapq.heappush(self._queue, (self._clock() + delay, next(self._order), name, attempt + 1))
+            elif not self._stopping:
+                self._take(self._freed_by(name))
+
     def _agreed(self, name: str) -> bool:
         """Ask for an action's confirmation, after all that does not wait for one has run."""
-        if not self._program.steps[name].confirmation or self._halted or self._cancelled:
+        if self._stopping:
             return False
         asked = self._clock()
         agreed = self._confirm(name)
@@ -94,19 +149,6 @@ class InProcessRun:
         if not agreed:
             self._cancelled = f"The confirmation of action {name!r} was rejected"
         return agreed
-
-    def _run_level(self, ids: Sequence[str]) -> None:
-        order = itertools.count()
-        queue = [(self._clock(), next(order), name, 1) for name in ids]
-        while queue:
-            due, _, name, attempt = heapq.heappop(queue)
-            self._waited += max(0, due - self._clock())
-            if (self._halted or self._cancelled) and attempt == 1:
-                self._skip(name, rules.not_started(self._halted))
-                continue
-            delay = self._attempt(self._program.steps[name], attempt)
-            if delay is not None:
-                heapq.heappush(queue, (self._clock() + delay, next(order), name, attempt + 1))
 
     def _attempt(self, step: Step, attempt: int) -> int | None:
         """Run one attempt; milliseconds until the next, or None when the action has ended."""

@@ -188,7 +188,7 @@ def execute_plan(self: Any, plan: Any) -> Any:
     """
     request = self.request
     if request.called_directly or request.is_eager:
-        return _run_here(prepare_plan(plan), request.id or str(uuid.uuid4()))
+        return _run_here(self.app, prepare_plan(plan), request.id or str(uuid.uuid4()))
     engine = engine_of(self.app)
     check_id(request.id)
     # Before it is read: what is too large is not worth the time and the memory.
@@ -305,9 +305,9 @@ def _safe_first(state: dict[str, Any]) -> dict[str, Any]:
     return {name: state[name] for name in ("status", "metrics")} | state
 
 
-def _run_here(plan: ExecutionPlan, execution_id: str) -> dict[str, Any]:
+def _run_here(app: Any, plan: ExecutionPlan, execution_id: str) -> dict[str, Any]:
     """With ``task_always_eager``, or called as a function: run the plan in this process."""
-    state = InProcessRun(compile_plan(plan), execution_id, registry).run()
+    state = InProcessRun(compile_plan(plan, Settings.of(app).schedule), execution_id, registry).run()
     if state.status != "completed":
         raise execution_error(state)
     return state.to_json_dict()
