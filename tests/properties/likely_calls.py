@@ -36,10 +36,14 @@ def always(_machine: Any) -> bool:
 
 
 def _choices(machine: Any) -> list[str]:
-    """Names of methods, as often as they are likely; the likeliest first, as Hypothesis likes the beginning."""
-    marked = {
-        name: method.likely_call for name, method in vars(type(machine)).items() if hasattr(method, "likely_call")
-    }
+    """Names of methods, as often as they are likely; the likeliest first, as Hypothesis likes the beginning.
+
+    A machine made of another plays its calls too; one that it overrides without a mark is played no more.
+    """
+    methods: dict[str, Any] = {}
+    for kind in reversed(type(machine).__mro__):
+        methods |= vars(kind)
+    marked = {name: method.likely_call for name, method in methods.items() if hasattr(method, "likely_call")}
     weights = {name: weight if when(machine) else 1 for name, (when, weight, _) in marked.items()}
     return [name for name in sorted(weights, key=lambda name: -weights[name]) for _ in range(weights[name])]
 

@@ -66,6 +66,8 @@ class Execution:
     attempts: dict[tuple[str, int], str] = field(default_factory=dict)
     answers: dict[str, bool | None] = field(default_factory=dict)
     parts: set[int] = field(default_factory=set)
+    ready: dict[str, int] = field(default_factory=dict)
+    met: dict[str, int] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -106,7 +108,7 @@ class Model:
             return False
         self.executions[execution_id] = Execution("running" if started else "initializing", driver)
         if started:
-            self._look_after(execution_id)
+            self.look_after(execution_id)
         return True
 
     def start(self, execution_id: str) -> bool:
@@ -115,7 +117,7 @@ class Model:
             return False
         found.status = "running"
         found.version += 1
-        self._look_after(execution_id)
+        self.look_after(execution_id)
         return True
 
     def advance(
@@ -141,11 +143,11 @@ class Model:
             found.actions[name], found.answers[name] = Action(phase="confirmation"), None
             if timeout is not None:
                 self.deadlines[execution_id, name] = self.now + timeout
-        self._settle(execution_id, found, ends)
+        self.end_by_decision(execution_id, found, ends)
         found.cursor, found.open, found.opener, found.halted = level, ready, opener, halted
         found.waiting, found.parts = len(asked), set(range(parts))
         found.version += 1
-        self._look_after(execution_id)
+        self.look_after(execution_id)
         return True
 
     def published(self, execution_id: str, level: int, part: int) -> int:
@@ -154,7 +156,7 @@ class Model:
             return 0
         found.parts.discard(part)
         if not found.parts and found.open:
-            self._look_after(execution_id)
+            self.look_after(execution_id)
         return len(found.parts)
 
     def confirm(self, execution_id: str, name: str, yes: bool) -> str:
@@ -183,22 +185,24 @@ class Model:
         if not found.cancel:
             found.cancel = reason
             found.version += 1
-            self._look_after(execution_id)
+            self.look_after(execution_id)
         return "cancelled"
 
-    def begin(self, execution_id: str, name: str, attempt: int, owner: str, level: int) -> str:
-        """The answer; after ``lease`` the record says the rest."""
+    def begin(self, execution_id: str, name: str, attempt: int, owner: str, level: int | None) -> str:
+        """The answer; after ``lease`` the record says the rest. ``level`` None: the action must be ready."""
         found = self.executions.get(execution_id)
         if found is None:
             return "unknown"
         action = found.action(name)
-        if refusal := self._refusal(found, action, attempt, owner, level):
+        gate = level is not None and level <= found.cursor
+        if refusal := self._refusal(found, action, attempt, owner, gate or name in found.ready or bool(action.phase)):
             return refusal
         if action.leased and action.owner == owner:
             return "lease"
         if action.leased:
             action.lost += 1
             found.attempts[name, action.attempt] = "lost"
+        found.ready.pop(name, None)
         action.status, action.phase, action.owner = "running", "", owner
         action.attempt += 1
         action.token += 1
@@ -209,13 +213,13 @@ class Model:
         self.deadlines[execution_id, name] = action.lease
         return "lease"
 
-    def _refusal(self, found: Execution, action: Action, attempt: int, owner: str, level: int) -> str:
+    def _refusal(self, found: Execution, action: Action, attempt: int, owner: str, gate: bool) -> str:
         if not found.active:
             return "ended"
         if action.ended:
             return "done"
         if action.status == "pending":
-            if level > found.cursor:
+            if not gate:
                 return "early"
             if found.stopping:
                 return "halted"
@@ -240,12 +244,14 @@ class Model:
         return gone
 
     def finish(self, execution_id: str, name: str, token: int, outcome: str, **what: Any) -> str:
-        """``what``: payload, error, halts, delay."""
+        """``what``: payload, error, halts, delay, and who waits for the action, each with the number of its needs."""
+        self.turns: list[str] = []
         found = self.executions.get(execution_id)
         action = found.action(name) if found else Action()
         if found is None or not token or action.token != token:
             return "stale"
         if not action.leased:
+            self.turns = self.come(found, what["waiting"], fresh=False) if action.ended else []
             return "repeated"
         action.error, action.lease = what["error"], None
         if action.error is not None:
@@ -261,15 +267,16 @@ class Model:
         if outcome == "failed":
             found.failed += 1
             found.halted = found.halted or (name if what["halts"] else "")
-        self._close_gap(execution_id, found, 1)
+        self.turns = self.come(found, what["waiting"], fresh=True)
+        self.close_gap(execution_id, found, 1)
         return "ok"
 
     def settle(self, execution_id: str, ends: Mapping[str, str], were_open: bool, between: bool = False) -> None:
         found = self.executions[execution_id]
-        settled = self._settle(execution_id, found, ends, between)
+        settled = self.end_by_decision(execution_id, found, ends, between)
         found.version += settled > 0
         if were_open and settled:
-            self._close_gap(execution_id, found, settled)
+            self.close_gap(execution_id, found, settled)
 
     def transition(self, execution_id: str, name: str, status: str, **what: Any) -> str:
         """``what``: payload, error, halts."""
@@ -286,7 +293,7 @@ class Model:
         if status == "running" and found.stopping:
             return "stopping"
         found.status, found.actions[name] = "running", action
-        self._look_after(execution_id)
+        self.look_after(execution_id)
         found.version += 1
         action.status = status
         if status == "running":
@@ -320,8 +327,21 @@ class Model:
         if not found.over:
             found.status = status
             found.version += 1
-            self._look_after(execution_id)
+            self.look_after(execution_id)
         return found.status
+
+    def come(self, found: Execution, waiting: Sequence[tuple[str, int]], fresh: bool) -> list[str]:
+        """Whose turn has come by the end of what they wait for; not ``fresh``: whose has, and who is still ready."""
+        turns: list[str] = []
+        for name, needs in () if found.stopping else waiting:
+            if fresh:
+                found.met[name] = found.met.get(name, 0) + 1
+            if (found.met[name] == needs) if fresh else (name in found.ready):
+                turns.append(name)
+                if fresh:
+                    found.ready[name] = self.now
+                    found.open += 1
+        return turns
 
     def due(self, limit: int) -> list[tuple[str, str]]:
         passed = sorted((when, "|".join(key), key) for key, when in self.deadlines.items() if when <= self.now)
@@ -329,15 +349,17 @@ class Model:
         self.deadlines |= dict.fromkeys(claimed, self.now + LEASE)
         return claimed
 
-    def _look_after(self, execution_id: str) -> None:
+    def look_after(self, execution_id: str) -> None:
         self.deadlines[execution_id, ""] = self.now + LOOK_AFTER
 
-    def _close_gap(self, execution_id: str, found: Execution, ended: int) -> None:
+    def close_gap(self, execution_id: str, found: Execution, ended: int) -> None:
         found.open -= ended
         if found.open == 0:
-            self._look_after(execution_id)
+            self.look_after(execution_id)
 
-    def _settle(self, execution_id: str, found: Execution, ends: Mapping[str, str], between: bool = False) -> int:
+    def end_by_decision(
+        self, execution_id: str, found: Execution, ends: Mapping[str, str], between: bool = False
+    ) -> int:
         """End what has not begun or, with ``between``, what waits for its next attempt; how many there were."""
         settled = 0
         for name, status in ends.items():

@@ -27,6 +27,8 @@ class Stored:
     attempts: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)
     parts: set[int] = field(default_factory=set)
+    ready: dict[str, int] = field(default_factory=dict)
+    met: dict[str, int] = field(default_factory=dict)
     results: dict[str, bytes] = field(default_factory=dict)
     lasts: dict[str, bool] = field(default_factory=dict)
 
@@ -66,6 +68,8 @@ class View:
                 for key in (keys.execution(one), keys.actions(one), keys.attempts(one), keys.confirmations(one)):
                     pipe.hgetall(key)
                 pipe.smembers(keys.parts(one))
+                pipe.zrange(keys.ready(one), 0, -1, withscores=True)
+                pipe.hgetall(keys.met(one))
                 pipe.mget(results[one])
                 for key in names[one]:
                     pipe.ttl(key)
@@ -73,13 +77,15 @@ class View:
         view = cls(deadlines={split_member(member.decode()): int(due) for member, due in deadlines})
         size = len(found) // len(execution_ids)
         for n, one in enumerate(execution_ids):
-            fields, records, attempts, answers, parts, payloads, *ttl = found[n * size : (n + 1) * size]
+            fields, records, attempts, answers, parts, ready, met, payloads, *ttl = found[n * size : (n + 1) * size]
             view.executions[one] = Stored(
                 {name.decode(): value.decode() for name, value in fields.items()},
                 {name.decode(): raw for name, raw in records.items()},
                 {name.decode(): raw for name, raw in attempts.items()},
                 {name.decode(): raw for name, raw in answers.items()},
                 {int(part) for part in parts},
+                {name.decode(): int(since) for name, since in ready},
+                {name.decode(): int(count) for name, count in met.items()},
                 {name: raw for name, raw in zip(action_ids, payloads, strict=True) if raw is not None},
                 {key: left == -1 for key, left in zip(names[one], ttl, strict=True) if left != -2},
             )
@@ -99,7 +105,7 @@ def agrees(stored: Stored, known: Execution) -> None:
     outcomes = {f"{number}:{name}": outcome for (name, number), outcome in known.attempts.items()}
     assert {key: json.loads(raw)["outcome"] for key, raw in stored.attempts.items()} == outcomes
     assert {name: json.loads(raw).get("confirmed") for name, raw in stored.answers.items()} == known.answers
-    assert stored.parts == known.parts
+    assert (stored.parts, stored.ready, stored.met) == (known.parts, known.ready, known.met)
     assert {name: raw.decode() for name, raw in stored.results.items()} == known.results
 
 
