@@ -4,6 +4,7 @@
 
     python examples/real_pipeline.py --list
     python examples/real_pipeline.py viralrecon                 # 203 actions in 18 levels
+    python examples/real_pipeline.py viralrecon --schedule dataflow
     python examples/real_pipeline.py mag --scale 0.02 --workers 2
 
 A server is started when REDIS_URL names none; the workers are its own. Plans and their source: examples/plans.
@@ -15,7 +16,7 @@ import json
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from celery import Celery
@@ -58,7 +59,7 @@ class Pipeline:
         self.levels = compile_plan(self.plan(1.0)).levels
         self.work = sum(self.runtime.values())
 
-    def plan(self, scale: float) -> ExecutionPlan:
+    def plan(self, scale: float, schedule: Literal["levels", "dataflow"] = "levels") -> ExecutionPlan:
         """The graph as a plan whose actions take ``scale`` times as long."""
         actions = tuple(
             PlannedAction(
@@ -69,7 +70,7 @@ class Pipeline:
             )
             for name, seconds in self.runtime.items()
         )
-        return ExecutionPlan(id=self.name, name=self.name, description=self.source, actions=actions)
+        return ExecutionPlan(id=self.name, name=self.name, description=self.source, actions=actions, schedule=schedule)
 
     @property
     def critical_path(self) -> float:
@@ -99,8 +100,11 @@ def describe(pipeline: Pipeline) -> str:
 @click.argument("name", required=False, type=click.Choice(list(PLANS)))
 @click.option("--list", "show_list", is_flag=True, help="List the pipelines and end.")
 @click.option("--scale", type=click.FloatRange(0), help="Factor of the runtimes; else fits the critical path.")
+@click.option("--schedule", default="levels", show_default=True, type=click.Choice(["levels", "dataflow"]))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Worker processes.")
-def main(name: str | None, show_list: bool, scale: float | None, workers: int) -> None:
+def main(
+    name: str | None, show_list: bool, scale: float | None, schedule: Literal["levels", "dataflow"], workers: int
+) -> None:
     """Run the pipeline NAME; the exit code is 0 when it completed."""
     if show_list or name is None:
         for known in PLANS:
@@ -126,7 +130,7 @@ def main(name: str | None, show_list: bool, scale: float | None, workers: int) -
         for worker in crew:
             worker.wait_ready()
         console.print(f"server: {url}, {count(workers, 'worker')} of {CONCURRENCY} processes")
-        result = execute_plan.delay(pipeline.plan(factor))
+        result = execute_plan.delay(pipeline.plan(factor, schedule))
         console.print(f"execution: {result.id}")
         with progress_for(console, pipeline.levels, name) as progress:
             state = follow(StateManager(app), result.id, progress.show, workers=crew, patience=600)

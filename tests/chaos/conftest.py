@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.plans import SCHEDULES
 from tests.chaos.storm import Report
 from workflow_state.embedded import find_server_binary
 from workflow_state.errors import EmbeddedServerError
 
-SHORT_SEEDS = (1, 2)
-"""One run whose server is killed, one whose server loses its last second."""
+SHORT = (("levels", 1), ("levels", 2), ("dataflow", 2))
+"""Runs (schedule, seed) whose server is killed, or loses its last second."""
 REPORTS = pytest.StashKey[list[Report]]()
 
 
@@ -31,9 +32,10 @@ def seeds_asked(config: pytest.Config) -> int:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument ``seed`` runs once for each."""
+    """A test with an argument ``seed`` runs once for each, in each schedule."""
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(1, seeds_asked(metafunc.config) + 1) or SHORT_SEEDS)
+        seeds = range(1, seeds_asked(metafunc.config) + 1)
+        metafunc.parametrize(("schedule", "seed"), [(s, seed) for s in SCHEDULES for seed in seeds] or SHORT)
 
 
 def pytest_configure(config: pytest.Config) -> None:

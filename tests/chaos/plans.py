@@ -8,6 +8,7 @@ from typing import Any
 
 from workflow_state import ExecutionState
 
+SCHEDULES = ("levels", "dataflow")
 QUICK = {"max_attempts": 3, "min_timeout_in_ms": 50, "max_timeout_in_ms": 100}
 
 
@@ -36,6 +37,20 @@ def layered(levels: int, width: int, pause: tuple[int, int] = (5, 50)) -> dict[s
                 computing.append(name)
         before = computing
     return {"id": "layered", "name": f"{levels} by {width}", "actions": actions}
+
+
+def tangled(count: int, pause: tuple[int, int] = (5, 50)) -> dict[str, Any]:
+    """As :func:`layered`, a data flow with no layers: each action reads up to three of the sixty computed before it."""
+    chance = random.Random(count)
+    actions: list[dict[str, Any]] = []
+    before: list[str] = []
+    for number in range(count):
+        after = chance.sample(before[-60:], min(len(before), chance.randint(0, 3)))
+        made = _action(f"a{number}", number, after, chance.randint(*pause))
+        actions.append(made)
+        if made["action_definition_id"] == "chaos.work" and "condition" not in made:
+            before.append(made["id"])
+    return {"id": "tangled", "name": f"{count} tangled", "schedule": "dataflow", "actions": actions}
 
 
 def _action(name: str, number: int, after: list[str], pause: int) -> dict[str, Any]:

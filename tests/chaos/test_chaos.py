@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.chaos.plans import layered, outcome
+from tests.chaos.plans import layered, outcome, tangled
 from tests.chaos.scene import Scene
 from tests.chaos.storm import Report, Storm
 
@@ -28,24 +29,33 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The plan, run once on workers in peace: 10 levels of 100 actions of 5 to 50 ms.
+def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
+    """The plan of a schedule, run once on workers in peace: 1,000 actions of 5 to 50 ms, in 10 levels or in none.
 
-    The short form has 4 of 40, and longer ones: it has fewer kills, and one of them has to hit.
+    The short form has 160, and longer ones: it has fewer kills, and one of them has to hit.
     """
-    plan = layered(10, 100) if long else layered(4, 40, pause=(20, 120))
-    with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
-        execution_id = scene.start(plan)
-        state = scene.wait_closed(execution_id, BOUND, fleet)
-    assert state.status == "completed"
-    return Undisturbed(plan, outcome(state))
+    plans = {
+        "levels": layered(10, 100) if long else layered(4, 40, pause=(20, 120)),
+        "dataflow": tangled(1000) if long else tangled(160, pause=(20, 120)),
+    }
+
+    @functools.cache
+    def run(schedule: str) -> Undisturbed:
+        with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
+            execution_id = scene.start(plans[schedule])
+            state = scene.wait_closed(execution_id, BOUND, fleet)
+        assert state.status == "completed"
+        return Undisturbed(plans[schedule], outcome(state))
+
+    return run
 
 
 @pytest.mark.timeout(BOUND + 60)
 def test_every_plan_ends_as_if_undisturbed(
+    schedule: str,
     seed: int,
     long: bool,
-    undisturbed: Undisturbed,
+    undisturbed: Callable[[str], Undisturbed],
     tmp_path_factory: pytest.TempPathFactory,
     reports: list[Report],
 ) -> None:
@@ -53,15 +63,16 @@ def test_every_plan_ends_as_if_undisturbed(
     server is restarted, killed, or loses its last second: the execution ends; its final state is that of an
     undisturbed run; each action has one recorded result; no key is left for ever, no deadline at all.
     """
-    actions = len(undisturbed.plan["actions"])
+    plan, expected = undisturbed(schedule).plan, undisturbed(schedule).outcome
+    actions = len(plan["actions"])
     with Scene(tmp_path_factory.mktemp(f"seed-{seed}")) as scene, scene.fleet() as fleet:
-        execution_id = scene.start(undisturbed.plan)
-        scene.wait_started(execution_id, undisturbed.plan["actions"][0]["id"])
+        execution_id = scene.start(plan)
+        scene.wait_started(execution_id, plan["actions"][0]["id"])
         report = Storm(scene, fleet, actions, seed, PAUSE if long else SHORT_PAUSE).rage(execution_id, BOUND)
         reports.append(report)
         state = scene.state(execution_id)
-        assert outcome(state) == undisturbed.outcome
-        assert outcome(type(state).model_validate(scene.result(execution_id).result)) == undisturbed.outcome
+        assert outcome(state) == expected
+        assert outcome(type(state).model_validate(scene.result(execution_id).result)) == expected
         assert len(state.action_states) == actions
         scene.check_clean(execution_id)
         assert report.cut_off > 0, "no kill hit a running action: this run has shown nothing"

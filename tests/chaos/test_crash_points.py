@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.chaos.fleet import Fleet
-from tests.chaos.plans import action, outcome
+from tests.chaos.plans import SCHEDULES, action, outcome
 from tests.chaos.scene import Scene
 from tests.chaos.test_remote_crash_points import REMOTE_POINTS
 from tests.support import wait_until
@@ -23,6 +23,8 @@ AWAY = 1.0
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "part_size": 4}
 #: Those of remote actions and events have tests of their own.
 POINTS = [point for point in get_args(Point) if point not in REMOTE_POINTS]
+#: Levels are decided on in the step that opens them.
+CASES = [(schedule, point) for schedule in SCHEDULES for point in POINTS if (schedule, point) != ("levels", "decided")]
 #: How often a point is passed before the kill, where the first time would be the wrong one: a point that is
 #: reached after each message is to be left with some of them out, and the second level is the richer one.
 PASSES = {"level half published": 2}
@@ -37,12 +39,14 @@ OUTAGES = [
     pytest.param(point, victim, marks=() if (point, victim) in IN_SHORT else pytest.mark.long)
     for victim in ("server", "memory")
     for point in POINTS
+    if point != "decided"
 ]
 
 
-def make_plan(dies: int) -> dict[str, Any]:
-    """Three levels; the middle one is published in parts, the first of which has a batch. ``dies``: how often an
-    action kills.
+def make_plan(dies: int, schedule: str = "levels") -> dict[str, Any]:
+    """Three levels; the middle one is published in parts, the first of which has a batch; a branch is not taken.
+
+    ``dies``: how often an action kills.
     """
     first = action("first", "chaos.work", inputs={"number": 1, "pause": 5, "values": []})
     tiny = [
@@ -62,7 +66,9 @@ def make_plan(dies: int) -> dict[str, Any]:
         "mortal",
         inputs={"number": 99, "pause": 5, "values": [f"${{fan{n}.output.value}}" for n in range(9)]},
     )
-    return {"id": "points", "actions": [first, *tiny, *fan, mortal, join]}
+    never = action("never", "chaos.work", "first", condition={"if": "false"})
+    behind = action("behind", "chaos.work", "never")
+    return {"id": "points", "schedule": schedule, "actions": [first, *tiny, *fan, mortal, never, behind, join]}
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +94,15 @@ def expected(scene: Scene, fleet: Fleet) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("victim", ["process", "worker"])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("schedule", "point"), CASES)
 def test_a_crash_at_a_point_is_recovered(
-    point: str, victim: str, scene: Scene, fleet: Fleet, expected: dict[str, Any]
+    schedule: str, point: str, victim: str, scene: Scene, fleet: Fleet, expected: dict[str, Any]
 ) -> None:
     """The process that reaches the point dies, or its whole worker with the messages it held; the plan
-    completes with the right result, each action's result recorded once, and nothing of it is left behind.
+    completes with the same result in both schedules, each action's result recorded once, and nothing of it is
+    left behind.
     """
-    execution_id = start_armed(scene, point, victim)
+    execution_id = start_armed(scene, point, victim, schedule)
     state = scene.wait_closed(execution_id, BOUND, fleet)
     assert scene.sprung, f"no process reached {point!r}"
     check(scene, execution_id, state, expected)
@@ -120,11 +127,11 @@ def test_a_server_that_goes_at_a_point_is_waited_for(
     check(scene, execution_id, state, expected)
 
 
-def start_armed(scene: Scene, point: str, victim: str) -> str:
+def start_armed(scene: Scene, point: str, victim: str, schedule: str = "levels") -> str:
     """Start the plan with a trap at a point; the execution id."""
     scene.arm(point, victim, PASSES.get(point, 0))
     # The sweeper has something to do when an action was lost.
-    return scene.start(make_plan(dies=1 if point == "sweeping" else 0))
+    return scene.start(make_plan(1 if point == "sweeping" else 0, schedule))
 
 
 def check(scene: Scene, execution_id: str, state: ExecutionState, expected: dict[str, Any]) -> None:

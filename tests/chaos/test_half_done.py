@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.chaos.fleet import Fleet
-from tests.chaos.plans import action
+from tests.chaos.plans import SCHEDULES, action
 from tests.chaos.scene import Scene
 from tests.support import wait_until
 from workflow_state import InvalidTransitionError
@@ -42,8 +42,9 @@ def fleet(scene: Scene) -> Iterator[Fleet]:
         yield found
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("half", HALVES)
-def test_what_a_dead_caller_began_is_carried_out(half: str, scene: Scene, fleet: Fleet) -> None:
+def test_what_a_dead_caller_began_is_carried_out(half: str, schedule: str, scene: Scene, fleet: Fleet) -> None:
     """Who confirms, rejects or cancels dies when the store has noted it, before anything came of it: it comes."""
     begin, status, action_status = HALVES[half]
     work = action(
@@ -52,7 +53,7 @@ def test_what_a_dead_caller_began_is_carried_out(half: str, scene: Scene, fleet:
         inputs={"number": 1, "pause": 1, "values": []},
         user_confirmation={"required": True, "title": "Go?"},
     )
-    execution_id = scene.start({"id": half, "actions": [work]})
+    execution_id = scene.start({"id": half, "schedule": schedule, "actions": [work]})
     wait_until(lambda: scene.field(execution_id, "waiting") == "1", BOUND, "the action waits")
     begin(engine_of(scene.app).store, execution_id)
     state = scene.wait_closed(execution_id, BOUND, fleet)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.fleet import Fleet
-from tests.chaos.plans import action
+from tests.chaos.plans import SCHEDULES, action
 from tests.chaos.scene import SERVER, Scene
 from tests.support import wait_until
 from workflow_state.embedded import EmbeddedServer
@@ -33,10 +33,10 @@ def fleet(scene: Scene) -> Iterator[Fleet]:
         yield found
 
 
-def start_in_other_queue(scene: Scene) -> str:
+def start_in_other_queue(scene: Scene, schedule: str) -> str:
     """A plan of one action whose message waits in a queue that nobody takes from."""
     work = action("work", "chaos.work", queue="other", inputs={"number": 1, "pause": 1, "values": []})
-    execution_id = scene.start({"id": "lost", "actions": [work]})
+    execution_id = scene.start({"id": "lost", "schedule": schedule, "actions": [work]})
     wait_until(lambda: scene.redis.llen("other") == 1, 20, "the action is published")
     return execution_id
 
@@ -49,20 +49,22 @@ def check_ran_once(scene: Scene, execution_id: str, fleet: Fleet) -> None:
     scene.check_clean(execution_id)
 
 
-def test_a_lost_message_is_sent_again(scene: Scene, fleet: Fleet) -> None:
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_lost_message_is_sent_again(schedule: str, scene: Scene, fleet: Fleet) -> None:
     """The message of an action that has not begun is gone, and its queue is empty: it is sent again."""
-    execution_id = start_in_other_queue(scene)
+    execution_id = start_in_other_queue(scene, schedule)
     scene.redis.delete("other")
     wait_until(lambda: scene.redis.llen("other") == 1, 10, "the message is there again")
     fleet.add("--queues", "other")
     check_ran_once(scene, execution_id, fleet)
 
 
-def test_a_message_lost_in_a_queue_that_is_never_empty_is_sent_again(scene: Scene, fleet: Fleet) -> None:
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_message_lost_in_a_queue_that_is_never_empty_is_sent_again(schedule: str, scene: Scene, fleet: Fleet) -> None:
     """The message is gone from a queue that holds others, where it might just be waiting: the queue is not
     flooded with copies, and the action runs all the same, without the queue having to run empty.
     """
-    execution_id = start_in_other_queue(scene)
+    execution_id = start_in_other_queue(scene, schedule)
     for _ in range(50):
         scene.app.send_task("chaos.follow", ("others",), queue="other")
     assert execution_id in scene.redis.rpop("other")

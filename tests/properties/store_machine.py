@@ -25,6 +25,7 @@ from tests.properties.likely_calls import always, call, likely_calls
 from tests.properties.store_model import ERROR, LEASE, LOOK_AFTER, OVER, TERMINAL, Execution, Model
 from tests.properties.store_view import View, agrees, promises_hold, version_grows
 from workflow_state.models import ErrorCategory, ErrorDetail
+from workflow_state.store.closing import close
 from workflow_state.store.records import Head, Settled
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
@@ -113,7 +114,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Accepting an execution again changes nothing."""
         driver, started = ("manual" if execution_id == "by-hand" else "workers"), execution_id == "first"
         look_after = LOOK_AFTER if started else None
-        answer = self.store.create(execution_id, "{}", "{}", {"driver": driver}, look_after)
+        answer = self.store.create(execution_id, "{}", "{}", {"driver": driver}, look_after, started=started)
         assert answer == self.model.create(execution_id, driver, started)
         self.call_changes_nothing(not answer)
 
@@ -301,7 +302,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Only legal changes, only of what is driven by hand; the others change nothing."""
         error = "by hand" if status == "failed" else None
         what: dict[str, Any] = {"payload": "by hand", "halts": halts}
-        answer, _ = self.store.transition(execution_id, name, status, error=detail(error), reason="", **what)
+        rest = {"reason": "", "look_after_ms": LOOK_AFTER}
+        answer, _ = self.store.transition(execution_id, name, status, error=detail(error), **rest, **what)
         assert answer == self.model.transition(execution_id, name, status, error=error, **what)
         self.call_changes_nothing(answer != "ok")
 
@@ -333,7 +335,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Everything of an ended execution gets its TTL."""
         for execution_id, known in self.model.executions.items():
             if known.over and not known.open:
-                self.store.close(execution_id, ACTIONS, 3600)
+                close(self.store, execution_id, ACTIONS, 3600, look_again=False)
                 known.closed = True
                 self.model.deadlines.pop((execution_id, ""), None)
 

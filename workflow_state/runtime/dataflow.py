@@ -77,7 +77,7 @@ class Dataflow(Schedule):
             ]
             look_after = self.means.settings.lease_ms
             head = self._flow.decide(execution_id, ended, asked, decided.halted, look_after) or replace(head, turns=())
-            reached("level opened")
+            reached("decided")
         return head, run
 
     def _decisions(self, execution_id: str, program: Program, head: Head) -> rules.Decisions:
