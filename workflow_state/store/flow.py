@@ -87,7 +87,7 @@ class FlowStore:
         """Those of the actions that are ready."""
         key, found = self._keys.ready(execution_id), []
         for start in range(0, len(action_ids), SLICE):
-            part = action_ids[start : start + SLICE]
+            part = list(action_ids[start : start + SLICE])
             scores: Iterable[float | None] = self._store.results.client.zmscore(key, part)
             found += [name for name, score in zip(part, scores, strict=True) if score is not None]
         return found
