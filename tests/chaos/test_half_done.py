@@ -85,7 +85,9 @@ def test_a_driver_that_died_after_its_last_change_ends_the_execution_when_it_rep
     scene.manager.update_action_status(execution_id, "work", "running")
     store = engine_of(scene.app).store
     payload = store.results.success(execution_id, "work", 7)
-    store.transition(execution_id, "work", "completed", payload=payload, error=None, reason="", halts=False)
+    store.transition(
+        execution_id, "work", "completed", payload=payload, error=None, reason="", halts=False, look_after_ms=LOOK_AFTER
+    )
     assert scene.state(execution_id).status == "running"
     with pytest.raises(InvalidTransitionError):
         scene.manager.record_action_result(execution_id, "work", 7)
