@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +57,13 @@ def one(browser: Chrome, selector: str) -> WebElement:
 def large() -> tuple[Any, ExecutionState]:
     """A run of 2,000 actions in which one failed."""
     return runs.recorded({"name": "nightly archive", **plans.grid(40, 50)}, failing=LARGE)
+
+
+def work(browser: Chrome) -> float:
+    """Seconds that the page's thread has worked so far; unlike time, other processes do not add to it."""
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    return float({metric["name"]: metric["value"] for metric in metrics}["TaskDuration"])
 
 
 def test_the_first_look_shows_what_failed_and_what_it_blocked(open_page: Callable[[str], Chrome]) -> None:
@@ -147,7 +153,7 @@ def test_dragging_and_buttons_move_the_graph(open_page: Callable[[str], Chrome])
 
 def test_an_action_that_is_opened_comes_into_sight(open_page: Callable[[str], Chrome]) -> None:
     """However the graph was moved: its box is inside the frame, and not under the panel."""
-    browser = open_page(execution_report(*large()))
+    browser = open_page(execution_report(*runs.recorded(plans.grid(10, 20), failing="a110")))
     for _ in range(6):
         one(browser, "[data-zoom=in]").click()
     one(browser, ".card .open").click()
@@ -157,18 +163,18 @@ def test_an_action_that_is_opened_comes_into_sight(open_page: Callable[[str], Ch
     assert frame["y"] <= box["y"] <= frame["y"] + frame["height"] - box["height"]
 
 
-def test_two_thousand_actions_open_and_react_at_once(open_page: Callable[[str], Chrome]) -> None:
-    """Open within five seconds, a search within half a second; only rows in sight are there."""
-    page = execution_report(*large())
-    began = time.monotonic()
-    browser = open_page(page)
+def test_two_thousand_actions_open_and_react_at_once(browser: Chrome, open_page: Callable[[str], Chrome]) -> None:
+    """Two seconds of work to open, half a second to search; only rows in sight are there, and scrolling makes more."""
+    work(browser)  # It is counted from the first time that somebody asks.
+    open_page(execution_report(*large()))
+    assert 0.01 < work(browser) < 2
     assert len(rows(browser)) < 50
-    assert time.monotonic() - began < 5
-    spent = browser.execute_script(
-        "const search = document.getElementById('search'); search.value = 'a13'; const began = performance.now();"
-        "search.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - began"
+    before = work(browser)
+    browser.execute_script(
+        "const search = document.getElementById('search'); search.value = 'a13';"
+        "search.dispatchEvent(new Event('input')); document.body.offsetHeight"
     )
-    assert spent < 500
+    assert work(browser) - before < 0.5
     assert one(browser, "#count").text == "111 of 2,000 actions"
     browser.execute_script("const list = document.getElementById('list'); list.scrollTop = list.scrollHeight")
     wait_until(

@@ -78,7 +78,7 @@ def test_two_thousand_actions_are_drawn_in_seconds(plan: dict[str, Any]) -> None
 
 def test_too_many_long_edges_go_above_everything() -> None:
     """A tangle that would need too many lanes sends its longest edges by rail: still around every box."""
-    plan = plans.tangle(300)
+    plan = plans.tangle(240)
     lanes = sum(int(a["id"][1:]) - int(b[1:]) - 1 for a in plan["actions"] for b in a["dependencies"])
     assert lanes > MAX_LANES
     svg = plan_to_svg(plan)
