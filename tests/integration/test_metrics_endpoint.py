@@ -147,3 +147,14 @@ def test_a_taken_address_is_no_reason_to_stop(metered: Site) -> None:
     worker = metered.start_worker()
     wait_until(lambda: "metrics not served" in worker.output, TIMEOUT)
     assert worker.process.poll() is None
+
+
+def test_a_worker_of_threads_counts_too(fresh: Site) -> None:
+    """Where actions run in threads of the main process, what they do is counted the same."""
+    fresh.settings(workflow_state={"metrics_address": "127.0.0.1:0"})
+    fresh.start_worker("--pool", "threads", concurrency=3)
+    actions = [action(f"a{n}", "test.echo") for n in range(5)]
+    assert execute_plan.delay(plan(*actions, name="Threads")).get(timeout=TIMEOUT).status == "completed"
+    found = scrape(fresh)
+    assert values(found["workflow_state_attempts"], "total", "plan") == {("Threads",): 5}
+    assert values(found["workflow_state_actions"], "total", "plan", "status") == {("Threads", "completed"): 5}

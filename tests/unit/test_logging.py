@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from workflow_state import configure_logging
+from workflow_state import ConfigurationError, configure_logging
+from workflow_state.runtime.worker_logs import load_function
 from workflow_state.telemetry import get_logger
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +93,13 @@ def test_an_unknown_format_or_level_changes_nothing(options: dict[str, Any], cap
     assert logging.getLogger().handlers == before
     get_logger().warning("as before", size=3)
     assert [record.getMessage() for record in caplog.records] == ["event='as before' size=3"]
+
+
+def test_a_hook_is_given_as_a_function_or_by_its_name() -> None:
+    """``celeryconfig.py`` is Python, so the function itself will do; whatever else is said to be no function."""
+    assert load_function("on_error", print) is print
+    assert load_function("on_error", "json.dumps") is json.dumps
+    with pytest.raises(ConfigurationError, match=r"on_error is 'json\.nothing'"):
+        load_function("on_error", "json.nothing")
+    with pytest.raises(ConfigurationError, match="no function but str"):
+        load_function("on_error", "json.__name__")
