@@ -25,9 +25,9 @@ def test_its_code_runs(tmp_path: Path) -> None:
 def test_its_pictures_are_small_and_legible() -> None:
     """Each is there, wide enough to read, and light enough to open a page with."""
     names = re.findall(r"!\[[^]]+\]\(([^)]+)\)", PAGE.read_text("utf-8"))
-    assert len(names) == 3
-    for name in names:
-        path = PAGE.parent / name
+    assert len(names) == 4
+    for path in (PAGE.parent / name for name in names):
         assert path.stat().st_size < 300_000
-        with Image.open(path) as picture:
-            assert picture.width >= 1400
+        if path.suffix == ".png":
+            with Image.open(path) as picture:
+                assert picture.width >= 1400

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from tests.pictures.geometry import SVG, boxes, crossed, edge_points, overlappin
 from workflow_state import PlanValidationError, compile_plan, plan_to_svg, validate_execution_plan
 from workflow_state.pictures.lanes import MAX_LANES
 from workflow_state.testing import run_plan
+
+DOCS = Path(__file__).parents[2] / "docs" / "pictures"
 
 
 @st.composite
@@ -94,6 +97,13 @@ def test_a_level_that_is_too_high_becomes_several_columns() -> None:
     assert crossed(svg) == []
     _, _, width, height = map(float, root_of(svg).get("viewBox", "").split())
     assert 1 / 3 < width / height < 3
+
+
+def test_the_picture_in_the_documentation_is_what_is_drawn(pictures: Path) -> None:
+    """The same plan is drawn the same everywhere; ``--keep-pictures`` says that a change of it was looked at."""
+    svg = plan_to_svg(plans.SHOP)
+    (pictures / "order.svg").write_text(svg, encoding="utf-8")
+    assert (DOCS / "order.svg").read_text(encoding="utf-8") == svg
 
 
 def test_what_is_special_is_marked_and_explained() -> None:
