@@ -16,7 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from tests.browser import console, requests
 from tests.pictures import plans, runs
 from tests.support import wait_until
-from workflow_state import ExecutionState, execution_report
+from workflow_state import ActionExecutionState, ExecutionState, execution_report
 from workflow_state.testing import run_plan
 
 LARGE = "a1312"
@@ -182,6 +182,20 @@ def test_two_thousand_actions_open_and_react_at_once(browser: Chrome, open_page:
     )
     one(browser, "#list").send_keys(Keys.END, Keys.ENTER)
     assert one(browser, "#panel").is_displayed()
+
+
+def test_a_state_alone_and_a_run_that_has_not_begun_open_too(open_page: Callable[[str], Chrome]) -> None:
+    """Without a plan there is no graph, and without times no bar: rows, search and panel are there all the same."""
+    ended = runs.shop()
+    waiting = {name: ActionExecutionState(action_id=name, status="pending") for name in ended.action_states}
+    begun = ExecutionState(id="e", plan_id="order-17", status="initializing", action_states=waiting)
+    for page, output in ((ended.to_html(), "B-7"), (execution_report(plans.SHOP, begun), "warehouse.pack")):
+        browser = open_page(page)
+        one(browser, "#search").send_keys("pack")
+        assert rows(browser) == ["pack"]
+        one(browser, ".row").click()
+        assert output in one(browser, "#panel").text
+        assert "NaN" not in one(browser, "body").text
 
 
 def test_strangers_text_runs_nothing(open_page: Callable[[str], Chrome]) -> None:
