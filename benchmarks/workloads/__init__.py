@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.workload import Workload
 from benchmarks.workloads import (
+    batch,
     chain,
     fan,
     grid,
@@ -21,6 +22,7 @@ WORKLOADS: dict[str, Workload] = {
     for workload in (
         Workload("grid", "20 levels x 20 actions", grid.measure),
         Workload("fan", "1 -> 1,000 -> 1 and 1 -> 10,000 -> 1", fan.measure),
+        Workload("batch", "1 -> 10,000 -> 1 in batches of 50", batch.measure),
         Workload("chain", "200 actions in a chain", chain.measure),
         Workload("single", "a plan of one action", single.measure),
         Workload("random", "random graphs of 400 actions", random_dags.measure),
