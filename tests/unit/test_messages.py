@@ -65,6 +65,8 @@ def meaning(message: dict[str, Any]) -> dict[str, Any]:
     read = {name: value for name, value in known.items() if name not in hidden and not callable(value)}
     rest = {name: message[name] for name in message if name not in ("headers", "body")}
     shown = {name: message["headers"][name] for name in ("task", "lang", "argsrepr", "kwargsrepr")}
+    # Left out, the task's own counts, and each of these ignores its result.
+    shown["ignore_result"] = message["headers"].get("ignore_result", True)
     return {**read, **rest, **shown}
 
 

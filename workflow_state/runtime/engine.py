@@ -241,4 +241,4 @@ def engine_of(app: Celery) -> Engine:
 
 def new_owner(hostname: str | None) -> str:
     """A name for one delivery: worker and process, for people, and a part that makes it unique."""
-    return f"{hostname or socket.gethostname()}:{os.getpid()}/{uuid.uuid4().hex}"
+    return f"{hostname or socket.gethostname()}:{os.getpid()}/{uuid.uuid4().hex[:16]}"

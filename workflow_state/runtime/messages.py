@@ -22,7 +22,14 @@ _OF_TASK = (
 #: Options that describe the task; all others say how its message is sent.
 _OF_MESSAGE = ("root_id", "parent_id", "shadow", "time_limit", "soft_time_limit", "argsrepr", "kwargsrepr", "expires")
 #: Headers that a worker takes as given when they are left out, and what it takes them for. ``origin`` is for people.
-_IMPLIED = {"retries": 0, "timelimit": [None, None], "replaced_task_nesting": 0, "stamps": {}}
+#: Without ``ignore_result`` the task's own counts.
+_IMPLIED = {
+    "retries": 0,
+    "timelimit": [None, None],
+    "replaced_task_nesting": 0,
+    "stamps": {},
+    "ignore_result": False,
+}
 
 
 def send_all(app: Celery, signatures: Iterable[Signature], sent: Callable[[], None]) -> None:
@@ -79,16 +86,14 @@ class _Sender:
             if signature.options.get("queue") is not None:
                 options["queue"] = signature.options["queue"]
             options = self._app.amqp.router.route(options, signature.task, signature.args, signature.kwargs, task)
-            found = self._declared({"ignore_result": task.ignore_result}, options)
+            found = self._declared(options)
             # A router may look at the arguments.
             if not self._app.amqp.router.routes:
                 self._common[key] = found
         return found
 
-    def _declared(
-        self, described: dict[str, Any], options: dict[str, Any]
-    ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        described |= {name: options.pop(name) for name in _OF_MESSAGE if name in options}
+    def _declared(self, options: dict[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        described = {name: options.pop(name) for name in _OF_MESSAGE if name in options}
         if (queue := options.get("queue")) is not None:
             policy = self._app.conf.task_publish_retry_policy
             self._producer.maybe_declare(queue, retry=self._app.conf.task_publish_retry, **policy)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workflow_state.program import Step
+from workflow_state.store.lua import SPELLED
 from workflow_state.store.records import Begun, Head
 from workflow_state.store.redis import Call, Store
 
@@ -36,8 +37,7 @@ class BatchStore:
             self._store.begin_call(execution_id, step.id, attempt, owner, lease_ms, step.sources, step.level)
             for step in steps
         ]
-        common = self._store.begin_keys(execution_id)
-        return [Begun.read(reply) for reply in self._each("begin_each", execution_id, common, calls, 0)]
+        return [Begun.read(reply) for reply in self._each("begin", execution_id, calls, 0)]
 
     def finish(self, execution_id: str, ends: Sequence[End], tries: int | None = None) -> tuple[list[str], Head | None]:
         """End attempts: ``ok``, ``repeated`` or ``stale`` for each, and where the execution stands after all of them.
@@ -45,25 +45,20 @@ class BatchStore:
         The head names everyone whose turn has come. ``tries``: as for ``Store.finish``.
         """
         calls = [self._store.finish_call(execution_id, e.action_id, e.token, e.outcome, **e.what) for e in ends]
-        common = self._store.finish_keys(execution_id)
-        replies = self._each("finish_each", execution_id, common, calls, _HEAD, tries)
+        replies = self._each("finish", execution_id, calls, _HEAD, tries)
         turns = [name for reply in replies for name in (reply[2] if len(reply) > 2 else ())]
         last = replies[-1]
         head = Head.read(last[1], turns) if len(last) > 1 else None
         return [reply[0].decode() for reply in replies], head
 
     def _each(
-        self,
-        script: str,
-        execution_id: str,
-        common: Sequence[str],
-        calls: Sequence[Call],
-        last_only: int,
-        tries: int | None = None,
+        self, script: str, execution_id: str, calls: Sequence[Call], last_only: int, tries: int | None = None
     ) -> list[Any]:
         own_keys = [key for keys, _ in calls for key in keys]
         own_args = [item for keys, args in calls for item in (len(keys), len(args), *args)]
+        keys = [self._store.keys.execution(execution_id), *own_keys]
+        common = 1 + len(SPELLED[script])
         replies: list[Any] = self._store.run(
-            script, [*common, *own_keys], [execution_id, len(common), last_only, *own_args], tries
+            f"{script}_each", keys, [execution_id, common, last_only, *own_args], tries
         )
         return replies

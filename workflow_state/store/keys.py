@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -89,6 +90,12 @@ class Keys:
         """Every key that belongs to one execution alone."""
         names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log", "progress")
         return [self._of(execution_id, name) for name in (*names, "ready", "met")]
+
+    def spelled_in_lua(self, names: Iterable[str]) -> str:
+        """Lua that puts keys of these names behind the first key that a script is sent, which is ``execution``."""
+        spelled = [f"'{self.deadlines}'" if name == "deadlines" else f"base .. '{name}'" for name in names]
+        base = "local base = string.sub(KEYS[1], 1, -1 - #'execution')"
+        return f"{base}\nlocal KEYS = with_rest({{KEYS[1], {', '.join(spelled)}}}, KEYS)\n"
 
     def _of(self, execution_id: str, name: str) -> str:
         return f"{self.prefix}:{{{execution_id}}}:{name}"

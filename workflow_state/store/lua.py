@@ -5,22 +5,30 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Final
 
+from workflow_state.store.keys import Keys
+
 _FOLDER = files("workflow_state.store") / "scripts"
 #: Put before every script.
 _PRELUDE: Final = "prelude"
 #: Runs another script once for each of many actions.
 _EACH: Final = "each"
-#: Scripts that can be run for many actions at once, under the name ``<name>_each``.
-_REPEATED: Final = ("begin", "finish")
+#: The scripts that run for every action spell keys of the execution themselves, after its first: shorter to send. They
+#: can also be run for many actions at once, under the name ``<name>_each``.
+SPELLED: Final = {
+    "begin": ("actions", "deadlines", "attempts", "log", "ready"),
+    "finish": ("actions", "deadlines", "attempts", "log", "ready", "met"),
+}
 
 
-def script_texts() -> dict[str, str]:
+def script_texts(keys: Keys) -> dict[str, str]:
     """Every script by its name."""
     paths = [path for path in _FOLDER.iterdir() if path.name.endswith(".lua")]
     found = {path.name.removesuffix(".lua"): path.read_text("utf-8") for path in paths}
     prelude, each = found.pop(_PRELUDE), found.pop(_EACH)
     texts = {name: prelude + text for name, text in found.items()}
-    for name in _REPEATED:
+    for name, names in SPELLED.items():
+        head = prelude + keys.spelled_in_lua(names)
+        texts[name] = head + found[name]
         # The very script of one action, as a function: what holds for one holds for each of many.
-        texts[f"{name}_each"] = f"{prelude}local function one(KEYS, ARGV)\n{found[name]}\nend\n{each}"
+        texts[f"{name}_each"] = f"{head}local function one(KEYS, ARGV)\n{found[name]}\nend\n{each}"
     return texts

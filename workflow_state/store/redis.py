@@ -37,7 +37,7 @@ class Store(Reader):
         self._now = now
         #: Called with the execution's id after what may have added to its log.
         self.on_change: Callable[[str], object] | None = None
-        self._scripts = {name: results.client.register_script(text) for name, text in script_texts().items()}
+        self._scripts = {name: results.client.register_script(text) for name, text in script_texts(self.keys).items()}
 
     def create(
         self,
@@ -90,11 +90,7 @@ class Store(Reader):
         a service carries it out.
         """
         keys, args = self.begin_call(execution_id, action_id, attempt, owner, lease_ms, sources, level, remote)
-        return Begun.read(self.run("begin", [*self.begin_keys(execution_id), *keys], [execution_id, *args]))
-
-    def begin_keys(self, execution_id: str) -> list[str]:
-        """What ``begin`` is given of every action of an execution."""
-        return [*self._action_keys(execution_id), self.keys.ready(execution_id)]
+        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args]))
 
     def begin_call(
         self,
@@ -121,12 +117,8 @@ class Store(Reader):
         ``what``: as :meth:`finish_call` takes it.
         """
         keys, args = self.finish_call(execution_id, action_id, token, outcome, **what)
-        reply = self.run("finish", [*self.finish_keys(execution_id), *keys], [execution_id, *args], tries)
+        reply = self.run("finish", [self.keys.execution(execution_id), *keys], [execution_id, *args], tries)
         return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
-
-    def finish_keys(self, execution_id: str) -> list[str]:
-        """What ``finish`` is given of every action of an execution."""
-        return [*self._action_keys(execution_id), self.keys.ready(execution_id), self.keys.met(execution_id)]
 
     def finish_call(
         self,
@@ -340,16 +332,6 @@ class Store(Reader):
             return self._now()
         seconds, micros = self.results.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
-
-    def _action_keys(self, execution_id: str) -> list[str]:
-        keys = self.keys
-        return [
-            keys.execution(execution_id),
-            keys.actions(execution_id),
-            keys.deadlines,
-            keys.attempts(execution_id),
-            keys.log(execution_id),
-        ]
 
     def run(self, script: str, keys: Sequence[str], args: Sequence[Any], tries: int | None = None) -> Any:
         """Run a script; in an outage again and again, as all scripts bear repeating.

@@ -121,11 +121,11 @@ class ActionResults:
         meta = {
             "status": status,
             "result": result,
-            "traceback": traceback,
-            "children": [],
             "date_done": datetime.now(UTC).isoformat(),
             "task_id": task_id,
             **more,
         }
+        if traceback is not None:
+            meta["traceback"] = traceback
         payload: bytes | str = self._backend.encode(meta)
         return payload

@@ -6,6 +6,12 @@ local function clock(given)
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- The given keys, then all but the first of those that were sent.
+local function with_rest(keys, sent)
+  for i = 2, #sent do keys[#keys + 1] = sent[i] end
+  return keys
+end
+
 local function has_ended(status)
   return status == 'completed' or status == 'failed' or status == 'skipped'
 end
