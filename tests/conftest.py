@@ -18,7 +18,7 @@ from selenium.webdriver import Chrome
 from tests.browser import BrowserNotFoundError, open_browser
 from tests.integration.apps import library_app, own_app
 from tests.support import wait_until
-from tests.workers import RUNNING, Site
+from tests.workers import RUNNING, SCHEDULE, Site
 from workflow_state.embedded import EmbeddedServer
 from workflow_state.errors import EmbeddedServerError
 
@@ -125,6 +125,14 @@ def own_site(database: Callable[[], str], tmp_path_factory: pytest.TempPathFacto
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture(params=["levels", "dataflow"])
+def both_schedules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The test runs twice; ``plan`` makes its plans for one schedule, and for the other."""
+    before = SCHEDULE.set(request.param)
+    yield
+    SCHEDULE.reset(before)
 
 
 @pytest.fixture

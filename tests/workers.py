@@ -14,6 +14,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ READY_TIMEOUT = 30.0
 STOP_TIMEOUT = 15.0
 EFFECTS = "test-effects"
 """Prefix of the keys in which ``tests.integration.actions`` leaves its side effects."""
+
+SCHEDULE: ContextVar[str | None] = ContextVar("schedule", default=None)
+"""Of the plans that :func:`plan` makes, where a test runs in both; None: as the app's settings say."""
 
 RUNNING: list[Worker] = []
 """Workers of this session that have not been ended, for the report of a failed test."""
@@ -244,4 +248,5 @@ def action(action_id: str, definition: str = "test.echo", *after: str, **fields:
 
 def plan(*actions: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """A plan as a dict."""
-    return {"actions": list(actions), **fields}
+    schedule = SCHEDULE.get()
+    return {"actions": list(actions), **({"schedule": schedule} if schedule else {}), **fields}

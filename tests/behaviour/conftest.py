@@ -23,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("worker")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module may name the ``SCHEDULES`` that its plans run in."""
+    if "ended" in metafunc.fixturenames:
+        schedules = getattr(metafunc.module, "SCHEDULES", ("levels",))
+        metafunc.parametrize("ended", schedules, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="session")
 def behaviour_site(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The app of the behaviour tests with its worker."""
@@ -44,6 +51,6 @@ def behaviour(behaviour_site: Site) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def ended(request: pytest.FixtureRequest, behaviour: Site) -> Endings:
-    """The final states of the module's ``PLANS``, by name; all of them run at once."""
+    """The final states of the module's ``PLANS``, by name, in one schedule; all of them run at once."""
     plans: dict[str, Any] = request.module.PLANS
-    return Endings.of(plans)
+    return Endings.of(plans, request.param)

@@ -27,17 +27,18 @@ QUICK = {"max_attempts": 3, "min_timeout_in_ms": 0, "max_timeout_in_ms": 0}
 class Endings:
     """Final states by the name of the plan."""
 
-    def __init__(self, states: Mapping[str, ExecutionState]) -> None:
+    def __init__(self, states: Mapping[str, ExecutionState], schedule: str) -> None:
         self._states = states
+        self.schedule = schedule
 
     @classmethod
-    def of(cls, plans: Mapping[str, Any]) -> Endings:
+    def of(cls, plans: Mapping[str, Any], schedule: str = "levels") -> Endings:
         """Run all plans at once and wait until all have ended, however they ended."""
-        results = {name: execute_plan.delay(wanted) for name, wanted in plans.items()}
+        results = {name: execute_plan.delay(in_schedule(wanted, schedule)) for name, wanted in plans.items()}
         for result in results.values():
             AsyncResult(result.id, app=result.app).get(timeout=TIMEOUT, propagate=False)
         manager = StateManager()
-        return cls({name: manager.get_full_state(result.id) for name, result in results.items()})
+        return cls({name: manager.get_full_state(result.id) for name, result in results.items()}, schedule)
 
     def __getitem__(self, plan: str) -> ExecutionState:
         return self._states[plan]
@@ -67,6 +68,11 @@ class Endings:
         result = self.action(plan, name).result
         assert isinstance(result, Skipped), result
         return result.reason
+
+
+def in_schedule(plan: Any, schedule: str) -> Any:
+    """A plan that says when its actions start; one that runs in levels is left as it is, text included."""
+    return plan if schedule == "levels" else {**plan, "schedule": schedule}
 
 
 #: What differs from run to run.

@@ -30,6 +30,7 @@ def reads(name: str, *after: str) -> dict[str, Any]:
     return action(name, "test.value", *after, inputs={"value": f"${{{after[0]}.output.by}}"})
 
 
+SCHEDULES = ("levels", "dataflow")
 PLANS = {
     "stands in": plan(
         action(

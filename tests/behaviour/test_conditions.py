@@ -92,6 +92,7 @@ def judged(condition: str, else_: str = "skip", **fields: Any) -> dict[str, Any]
     )
 
 
+SCHEDULES = ("levels", "dataflow")
 PLANS = {
     **{text: judged(text) for text in [*HOLD, *FAIL_TO_HOLD, *CANNOT_BE_EVALUATED]},
     "fail": judged("${check.output.userType} == 'basic'", "fail"),

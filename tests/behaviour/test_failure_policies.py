@@ -20,6 +20,7 @@ from workflow_state import (
 FINAL = {"message": "refused", "retryable": False}
 CONTINUE = {"continue_on_failure": True}
 
+SCHEDULES = ("levels", "dataflow")
 PLANS = {
     "none": plan(
         action("beside", "behave.meet", inputs={"size": 2, "seconds": 0.3}),

@@ -23,6 +23,8 @@ from workflow_state import (
 
 ASK = {"required": True, "title": "Really?", "message": "This spends money"}
 
+pytestmark = pytest.mark.usefixtures("both_schedules")
+
 
 def state_when(execution_id: str, status: str) -> ExecutionState:
     """The state once the execution has a status; it may not be accepted yet."""

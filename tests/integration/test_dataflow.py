@@ -102,3 +102,62 @@ def test_a_failure_that_nothing_tolerates_ends_the_execution(library: Site) -> N
     state = manager.wait(result.id, TIMEOUT)
     assert state.status == ExecutionStatus.FAILED
     assert statuses(state) == {"runs": "completed", "after": "skipped", "bad": "failed", "never": "skipped"}
+
+
+def test_the_apps_setting_is_for_plans_that_do_not_say(fresh: Site) -> None:
+    """``workflow_state = {"schedule": "dataflow"}``: what depends on nothing that runs goes on; a plan that says
+    ``levels`` waits.
+    """
+    fresh.settings(workflow_state={"schedule": "dataflow"})
+    fresh.start_worker(concurrency=3)
+    gate = uuid.uuid4().hex
+    actions = (
+        action("slow", "test.gate", inputs={"name": gate}),
+        action("quick", "test.value"),
+        action("second", "test.value", "quick"),
+    )
+    unsaid, levels = execute_plan.delay(plan(*actions)), execute_plan.delay(plan(*actions, schedule="levels"))
+    fresh.wait_started(gate, 2)
+    manager = StateManager()
+    wait_until(lambda: manager.get_full_state(unsaid.id).action_states["second"].status == "completed", TIMEOUT)
+    wait_until(lambda: manager.get_full_state(levels.id).action_states["quick"].status == "completed", TIMEOUT)
+    assert manager.get_full_state(levels.id).action_states["second"].status == "pending"
+    fresh.open_gate(gate, 2)
+    assert unsaid.get(timeout=TIMEOUT).status == levels.get(timeout=TIMEOUT).status == ExecutionStatus.COMPLETED
+
+
+def test_a_wide_turn_is_published_by_several(fresh: Site) -> None:
+    """With parts of five, twenty-three actions whose turn comes together are handed out in messages of their own; each
+    runs once, and so does the join behind them.
+    """
+    fresh.settings(workflow_state={"part_size": 5})
+    fresh.start_worker()
+    names = [f"w{n}" for n in range(23)]
+    wide = [action(name, "test.value", "first") for name in names]
+    state = run(flow(action("first", "test.value"), *wide, action("join", "test.value", *names)))
+    assert state.status == ExecutionStatus.COMPLETED
+    assert fresh.runs(state.id) == dict.fromkeys(["first", *names, "join"], 1)
+    assert (
+        sum("workflow_state.advance" in line and "received" in line for line in fresh.workers[0].output.splitlines())
+        == 4
+    )
+
+
+def test_a_lost_turn_is_followed_up(fresh: Site) -> None:
+    """The messages of what became ready vanish before any worker saw them: the sweeper sends them again, each once."""
+    fresh.start_worker()
+    queue = uuid.uuid4().hex
+    result = execute_plan.delay(
+        flow(
+            action("first", "test.value"),
+            action("a", "test.value", "first", queue=queue),
+            action("b", "test.value", "first", queue=queue),
+            action("join", "test.value", "a", "b"),
+        )
+    )
+    wait_until(lambda: fresh.redis.llen(queue) == 2, TIMEOUT, "both are published")
+    fresh.redis.delete(queue)
+    fresh.app.control.add_consumer(queue, destination=[fresh.workers[0].address], reply=True)
+    state = result.get(timeout=TIMEOUT)
+    assert state.status == ExecutionStatus.COMPLETED
+    assert fresh.runs(state.id) == {"first": 1, "a": 1, "b": 1, "join": 1}

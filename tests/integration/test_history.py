@@ -13,6 +13,8 @@ from tests.workers import Site, action, plan
 from workflow_state import ActionRetrying, Event, ExecutionNotFoundError, InvalidTransitionError, StateManager
 from workflow_state.event_types import EVENT
 
+pytestmark = pytest.mark.usefixtures("both_schedules")
+
 
 def brief(events: list[Event]) -> list[tuple[str, str]]:
     """Type and action of each event."""

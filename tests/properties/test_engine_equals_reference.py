@@ -143,6 +143,7 @@ def batches(found: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, A
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_on_a_real_worker(serial: Site) -> None:
     """500 plans end on a real worker, of one process so that the order is known, as in the interpreter; and in
     process to the letter, with every message and reason.
