@@ -110,7 +110,8 @@ class Program(Outline):
 
     def describe(self) -> str:
         """The program as text, one line a step, for people and golden tests."""
-        lines = [f"plan {self.title!r}: {len(self.steps)} actions in {len(self.levels)} levels"]
+        flow = ", as a data flow" if self.schedule == "dataflow" else ""
+        lines = [f"plan {self.title!r}: {len(self.steps)} actions in {len(self.levels)} levels{flow}"]
         for number, level in enumerate(self.levels):
             lines.append(f"level {number}")
             for action_id in level:

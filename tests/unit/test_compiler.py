@@ -81,6 +81,26 @@ def test_the_program_of_a_plan_as_text() -> None:
     assert compiled(SHOP).describe() == GOLDEN
 
 
+def test_the_program_of_a_data_flow() -> None:
+    """No action waits for a level, each is counted for those that need it; workers of the version before, which would
+    run it in levels, leave it alone. In levels nothing of a program has changed for them.
+    """
+    flow, levels = compiled(SHOP | {"schedule": "dataflow"}), compiled(SHOP)
+    assert flow.describe() == GOLDEN.replace("5 levels\n", "5 levels, as a data flow\n")
+    assert {step.level for step in flow.steps.values()} == {None}
+    assert flow.waiting_for("charge") == [("ship", 3), ("invoice", 1)]
+    assert (flow.schema_version, levels.schema_version) == (2, 1)
+    assert levels.waiting_for("charge") == []
+    assert "schedule" not in json.loads(levels.to_json())
+    assert Program.from_json(flow.to_json()) == flow
+
+
+def test_a_plan_goes_before_the_settings_schedule() -> None:
+    """``compile_plan(plan, schedule)`` is for plans that do not say when their actions start."""
+    assert compile_plan(prepare_plan(SHOP), "dataflow").schedule == "dataflow"
+    assert compile_plan(prepare_plan(SHOP | {"schedule": "levels"}), "dataflow").schedule == "levels"
+
+
 def test_the_order_of_the_list_has_no_meaning_but_for_display() -> None:
     """Actions listed in another order compile to the same levels and steps."""
     turned = {**SHOP, "actions": SHOP["actions"][::-1]}
