@@ -49,6 +49,7 @@ def test_errors_are_as_short_under_celery(cli: CommandLine) -> None:
         ("json", "There is no Celery app in 'json'"),
         ("broken", "The app 'broken' cannot be loaded: ZeroDivisionError: division by zero"),
         ("odd", "the engine needs"),
+        ("wrong", "The app's setting workflow_state is not valid. 1 validation error for Settings\nlaese"),
     ],
 )
 def test_an_app_that_cannot_be_used_is_bad_input(tmp_path: Path, target: str, message: str) -> None:
@@ -56,6 +57,10 @@ def test_an_app_that_cannot_be_used_is_bad_input(tmp_path: Path, target: str, me
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "odd.py").write_text(
         "from celery import Celery\nimport workflow_state\napp = Celery('odd', backend='cache+memory://')\n"
+    )
+    (tmp_path / "wrong.py").write_text(
+        "from celery import Celery\napp = Celery('wrong')\napp.config_from_object('workflow_state.durable')\n"
+        "app.conf.workflow_state = {'laese': 3}\n"
     )
     done = run([*COMMAND, "-A", target, "status", "x"], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -88,7 +88,8 @@ def test_a_new_user_runs_the_starter_by_its_printed_instructions(tmp_path: Path)
             assert "4 of 5 actions completed, 1 skipped" in shown.text
             assert re.search(r"│ charge +│ completed │ +2 │", shown.text), shown.text
             execution_id = re.search(r"execution (\S+)", shown.text)[1]
-        for command in re.findall(r"^\$ (workflow-state -A app \w+(?: ID)?) +#", readme, re.MULTILINE):
+        commands = re.findall(r"^\$ (workflow-state -A app \w+(?: ID)?) +#", readme, re.MULTILINE)
+        for command in [*commands, "celery -A app workflow status ID"]:
             done = run(["bash", "-c", command.replace("ID", execution_id)], cwd=empty / "shop", env=env)
             assert done.returncode == 0, command + done.stdout + done.stderr
     done = run(["bash", "-c", tests], cwd=empty, env=env)

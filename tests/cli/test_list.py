@@ -1,4 +1,4 @@
-"""``list``, ``history``, ``delete``, ``graph`` and completion, over a few executions on a real worker."""
+"""``list``, ``history``, ``delete``, ``graph``, ``report`` and completion, over a few executions on a real worker."""
 
 from __future__ import annotations
 
@@ -89,6 +89,20 @@ def test_graph_of_an_execution(cli: CommandLine, three: list[str], tmp_path: Pat
     found = cli.json("graph", "--execution", three[1])
     assert (found["levels"], found["edges"]) == ([["a"], ["b"]], [["a", "b"]])
     assert found["statuses"] == {"a": "failed", "b": "skipped"}
+
+
+def test_report_of_an_execution(cli: CommandLine, three: list[str], tmp_path: Path) -> None:
+    """One HTML file, named after the execution or as one says, or standard output; 3 when there is none."""
+    cli.cwd = tmp_path
+    assert f"Wrote {three[1]}.html" in cli.shown("report", three[1])
+    written = (tmp_path / f"{three[1]}.html").read_text()
+    assert written.lower().startswith("<!doctype html>")
+    assert NAME in written
+    assert cli.json("report", three[0], "-o", "run.html") == {"execution_id": three[0], "file": "run.html"}
+    assert (tmp_path / "run.html").exists()
+    assert cli.piped("report", three[0], "-o", "-").stdout.lower().startswith("<!doctype html>")
+    assert "No execution 'nope'" in cli.refused("report", "nope", code=3)
+    assert "nope/run.html cannot be written" in cli.refused("report", three[0], "-o", "nope/run.html", code=2)
 
 
 def test_graph_of_a_plan(cli: CommandLine) -> None:

@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from workflow_state.cli.progress import LineProgress, LiveProgress, count, progress_for, status_of
+from workflow_state.cli.progress import (
+    LineProgress,
+    LiveProgress,
+    count,
+    duration,
+    estimate,
+    headline,
+    progress_for,
+    status_of,
+)
 from workflow_state.cli.summary import outcome_of, print_summary
 from workflow_state.models import (
     ActionExecutionState,
@@ -183,3 +192,50 @@ def test_escape_sequences_do_not_reach_the_terminal() -> None:
 def test_one_is_singular() -> None:
     """Small things matter."""
     assert (count(1, "level"), count(2, "level"), count(0, "level")) == ("1 level", "2 levels", "0 levels")
+
+
+def test_the_headline_counts_retries_and_estimates_the_rest() -> None:
+    """Half of the actions took a minute, so the other half may; a run that waits for a person has no such end."""
+    now = datetime.now(UTC)
+    begun = state(
+        *(ended(name, 0, 1).model_copy(update={"attempts": 2}) for name in ("a", "b")), pending("c"), pending("d")
+    ).model_copy(update={"started_at": now - timedelta(seconds=60)})
+    said = headline(begun)
+    assert said.startswith("running  2/4 actions  1 min 0")
+    assert "  2 retries  about 1 min 0" in said
+    assert "about" not in headline(begun.model_copy(update={"status": ExecutionStatus.PAUSED_FOR_CONFIRMATION}))
+    paused = headline(begun.model_copy(update={"paused": True}))
+    assert paused.startswith("paused  2/4 actions")
+    assert "about" not in paused
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "spent", "expected"), [(0, 5, 10, None), (1, 5, 10, None), (2, 5, 10, 25), (5, 0, 10, None)]
+)
+def test_the_rest_is_estimated_from_what_is_done(done: int, left: int, spent: float, expected: float | None) -> None:
+    """As long for each action as until now; nothing is said before there is something to go by, or at the end."""
+    assert estimate(done, left, spent) == expected
+
+
+@pytest.mark.parametrize(
+    ("spent", "text"),
+    [
+        (0.84, "0.8 s"),
+        (9.97, "10.0 s"),
+        (12.4, "12 s"),
+        (59.7, "1 min 00 s"),
+        (3725, "1 h 02 min"),
+        (7800, "2 h 10 min"),
+    ],
+)
+def test_durations_are_as_exact_as_anyone_needs(spent: float, text: str) -> None:
+    """Tenths below ten seconds, seconds below an hour, minutes above."""
+    assert duration(spent) == text
+
+
+def test_lines_say_how_long_a_slow_run_may_take() -> None:
+    """After a level of a run that takes its time, the line has an estimate; one that is quick is spared it."""
+    screen, out = console(is_terminal=False)
+    with LineProgress(screen, [["a", "b"], ["c"]], "plan") as progress:
+        progress.show(state(ended("a", 0, 50), ended("b", 0, 60), pending("c")))
+    assert "level 1 of 2 done: 2 completed, about 30 s left" in out.getvalue()

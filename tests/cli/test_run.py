@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import CommandLine
+from tests.cli.commands import APP, CommandLine
 from tests.cli.processes import COMMAND, environment, run
 from tests.support import wait_until
 from tests.workers import action, plan
@@ -146,11 +146,12 @@ def test_validate_lists_every_problem_in_editor_form(tmp_path: Path) -> None:
 
 
 def test_validate_tells_warnings_in_a_terminal(cli: CommandLine, tmp_path: Path) -> None:
-    """A plan that may not mean what it says is valid; with --strict it is not."""
-    never = action("b", "test.echo", "a", condition={"if": "1 == 2"})
-    (tmp_path / "plan.json").write_text(json.dumps(plan(action("a"), never)))
-    shown = cli.shown("validate", str(tmp_path / "plan.json"), "--strict", code=2)
+    """What may not be meant, and actions that the named app does not know; with --strict the plan is not valid."""
+    wanted = plan(action("a"), action("b", "test.ecco", "a", condition={"if": "1 == 2"}))
+    (tmp_path / "plan.json").write_text(json.dumps(wanted))
+    shown = " ".join(cli.shown("validate", str(tmp_path / "plan.json"), "--strict", code=2).split())
     assert "warning: actions[1].condition.if" in shown
+    assert f"The app {APP} has no action 'test.ecco' (did you mean 'test.echo'?) [unknown_action]" in shown
     assert "is valid" not in shown
 
 

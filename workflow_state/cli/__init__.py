@@ -20,6 +20,7 @@ from workflow_state.cli.graph import graph_command
 from workflow_state.cli.history import history_command
 from workflow_state.cli.init import init_command
 from workflow_state.cli.listing import list_command
+from workflow_state.cli.report import report_command
 from workflow_state.cli.rerun import rerun_command
 from workflow_state.cli.run import run_command
 from workflow_state.cli.server import server_command
@@ -61,6 +62,7 @@ for _command in (
     rerun_command,
     delete_command,
     graph_command,
+    report_command,
     init_command,
     server_command,
     doctor_command,

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from workflow_state.models import ActionExecutionState, ActionStatus, ExecutionState
+from workflow_state.models import ActionExecutionState, ActionStatus, ExecutionState, ExecutionStatus
 
 #: Lines of the picture that are not rows.
 FRAME = 6
@@ -203,7 +203,8 @@ def headline(state: ExecutionState) -> str:
     done = sum(action.status.ended for action in actions)
     retries = sum(max(0, action.attempts - 1) for action in actions)
     spent = elapsed(state)
-    left = None if state.status.ended or state.paused else estimate(done, len(actions) - done, spent)
+    going = state.status is ExecutionStatus.RUNNING and not state.paused
+    left = estimate(done, len(actions) - done, spent) if going else None
     return "  ".join(
         [
             "paused" if state.paused and not state.status.ended else state.status.value,

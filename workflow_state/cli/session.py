@@ -67,6 +67,23 @@ class Session:
         app.set_current()
         return app
 
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody said which app is meant."""
+        return self.given is not None or self.target != READY_MADE
+
+    def load_actions(self) -> None:
+        """Import what the app's workers import, so that its actions are registered here, too.
+
+        Raises:
+            CommandError: a module of the app has an error.
+        """
+        try:
+            self.app.loader.import_default_modules()
+        except Exception as error:
+            what = f"{type(error).__name__}: {sentence(error)}"
+            raise CommandError(f"The modules of {self.target!r} cannot be imported: {what}", Exit.BAD_INPUT) from error
+
     @cached_property
     def engine(self) -> Engine:
         """The engine of the app, once its server has answered."""
