@@ -6,13 +6,14 @@ A fixture that needs a server or a browser skips the test where there is none to
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+import redis
 from selenium.webdriver import Chrome
 
 from tests.browser import BrowserNotFoundError, open_browser
@@ -23,6 +24,7 @@ from workflow_state.embedded import EmbeddedServer
 from workflow_state.errors import EmbeddedServerError
 
 DATABASES = 1000
+SHARED_SERVER = "TEST_SERVER_PORT"
 WORKER_FIXTURES = {"library", "own", "site", "fresh"}
 SHARED: list[Site] = []
 """The sites whose workers live as long as the session."""
@@ -56,9 +58,21 @@ def pytest_runtest_makereport(
     return report
 
 
+class Port(NamedTuple):
+    """Where a server listens that somebody else started."""
+
+    port: int
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedServer]:
-    """A real Redis-compatible server of this session's own, on a free port, that keeps nothing on disk."""
+def server() -> Iterator[EmbeddedServer | Port]:
+    """A real Redis-compatible server of this session's own, on a free port, that keeps nothing on disk.
+
+    ``TEST_SERVER_PORT`` names one that several sessions share, each with databases of its own.
+    """
+    if SHARED_SERVER in os.environ:
+        yield Port(int(os.environ[SHARED_SERVER]))
+        return
     found = EmbeddedServer(appendonly=False, settings={"databases": str(DATABASES)})
     try:
         found.start()
@@ -83,10 +97,10 @@ def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def database(server: EmbeddedServer) -> Callable[[], str]:
+def database(server: EmbeddedServer | Port) -> Iterator[Callable[[], str]]:
     """Gives the URL of a database that nobody has used, each time it is called."""
-    numbers = itertools.count(1)
-    return lambda: f"redis://127.0.0.1:{server.port}/{next(numbers)}"
+    with redis.Redis(port=server.port) as counter:
+        yield lambda: f"redis://127.0.0.1:{server.port}/{counter.incr('test-databases')}"
 
 
 @pytest.fixture(scope="session")
