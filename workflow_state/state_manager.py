@@ -170,7 +170,7 @@ class StateManager:
         """The executions whose records are kept, the newest first, a page at a time.
 
         Going from page to page gives each of them once, whatever is accepted or expires meanwhile. The fields of
-        an execution are read to filter it, so a page of what is rare costs a look at all (10,000 in about 0.3 s).
+        an execution are read to filter it, so a page of what is rare costs a look at all (0.5 s for 10,000).
 
         Args:
             status: only those that stand so, ``paused_for_confirmation`` included.

@@ -23,6 +23,7 @@ from workflow_state import (
 )
 from workflow_state.models import ActionStatus
 from workflow_state.runtime.engine import HELD_BACK_MS, engine_of
+from workflow_state.store.closing import ask_to_delete
 from workflow_state.store.keys import deadline_member
 
 
@@ -104,6 +105,19 @@ def test_an_end_that_no_worker_has_carried_out_yet(fresh: Site) -> None:
             told.result(TIMEOUT)
     wait_until(lambda: keys_of(fresh, state.id, "a") == set(), TIMEOUT)
     assert not is_listed(state.id)
+
+
+def test_a_deletion_that_was_cut_off_is_completed(own: Site) -> None:
+    """Whoever deletes dies half way, with some results gone: the sweeper deletes the rest."""
+    result = execute_plan.delay(plan(action("a", "test.value"), action("b", "test.value")))
+    result.get(timeout=TIMEOUT)
+    wait_until(lambda: own.fields(result.id).get("closed"), TIMEOUT)
+    store = engine_of(own.app).store
+    assert ask_to_delete(store, result.id, 3_600_000) == ("closed", "")
+    own.redis.delete(store.results.key(result.id, "a"))
+    look_now(own, result.id)
+    wait_until(lambda: keys_of(own, result.id, "a", "b") == set(), TIMEOUT)
+    assert not is_listed(result.id)
 
 
 def test_retention(fresh: Site) -> None:

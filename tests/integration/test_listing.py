@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from tests.integration.outcomes import TIMEOUT
+from tests.integration.outcomes import QUICK, TIMEOUT, run
 from tests.support import wait_until
 from tests.workers import Site, action, plan
-from workflow_state import ErrorCategory, ErrorDetail, ExecutionSummary, Failure, StateManager, execute_plan
+from workflow_state import (
+    ErrorCategory,
+    ErrorDetail,
+    ExecutionNotFoundError,
+    ExecutionSummary,
+    Failure,
+    StateManager,
+    execute_plan,
+)
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
 
@@ -132,6 +140,25 @@ def test_what_a_summary_says(library: Site) -> None:
     assert (found.total_actions, found.completed_actions, found.failed_actions, found.skipped_actions) == counts
     manager.wait(manager.rerun(result.id).id, TIMEOUT)
     assert [one.rerun_of for one in manager.list_executions(name=name).items] == [result.id, None]
+
+
+def test_action_states_page_by_page(own: Site) -> None:
+    """In pages of any size, with every attempt of those that were tried again, they are those of the full state, in
+    its order; one that is deleted meanwhile is an error, and does not look as if nothing had begun.
+    """
+    wide = [action(f"a{n}", "test.flaky", inputs={"times": n % 3}, retry=QUICK) for n in range(7)]
+    broken = action("broken", "test.fail", retry={**QUICK, "max_attempts": 2}, error_handling={"fallback_value": 7})
+    skipped = action("skipped", "test.value", "a1", condition={"if": "${a1.output} == 'no'"})
+    state = run(plan(*wide, broken, skipped, action("last", "test.value", "a2", "broken")))
+    assert [len(found.trace) for found in state.action_states.values()][:4] == [1, 2, 3, 1]
+    manager = StateManager()
+    for page in (1, 3, 10, 1000):
+        assert list(manager.iter_action_states(state.id, page=page)) == list(state.action_states.values())
+    states = manager.iter_action_states(state.id, page=2)
+    assert next(states).status == "completed"
+    assert manager.delete(state.id)
+    with pytest.raises(ExecutionNotFoundError):
+        list(states)
 
 
 @pytest.mark.parametrize(

@@ -534,6 +534,8 @@ def test_what_was_deleted_does_not_come_back(bench: Bench) -> None:
     close(bench.store, bench.id, ["a"], 60)
     assert bench.everything() == {}
     close(bench.store, bench.id, ["a"], 60)
+    bench.store.halt(bench.id, "a")
+    assert bench.store.count_look(bench.id, 0) == 0
     assert bench.everything() == {}
     assert ask_to_delete(bench.store, bench.id, LOOK) == ("unknown", "")
 

@@ -104,12 +104,13 @@ class Sweeper:
         """
         engine = self._engine
         head = engine.store.head(execution_id)
-        all_sent = engine.forwarder is None or engine.forwarder.forward(execution_id)
+        if engine.forwarder is not None:
+            engine.forwarder.forward(execution_id)
         if head is None:
             engine.store.forget_deadline(execution_id)
         elif head.ended and engine.store.fields(execution_id, "closed") == ["1"]:
-            if all_sent:
-                engine.store.forget_deadline(execution_id)
+            # Not all of it has its TTL yet, it is to be deleted, or events were left to send.
+            engine.close(execution_id)
         elif head.ended:
             engine.observers.tell("swept", "end_resent", 1)
             engine.publish_finish(execution_id)

@@ -21,18 +21,19 @@ def close(
     Where somebody asked for it to be deleted, it is. ``look_again``: the sweeper has something to do for it yet,
     and closes it again after that.
     """
-    answer = store.run("close", [store.keys.execution(execution_id)], [])
-    if answer is None:
-        return
-    if answer == b"deleting" and not look_again:
+    names = [store.keys.execution(execution_id), store.keys.deadlines]
+    answer = store.run("close", names, [execution_id, ""])
+    if answer == b"closed" or look_again:
+        if seconds:
+            keys = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
+            milliseconds = max(1, int(seconds * 1000))
+            _in_slices(store, keys, lambda pipe, name: pipe.pexpire(name, milliseconds))
+        if look_again:
+            return
+        # Somebody may have asked meanwhile.
+        answer = store.run("close", names, [execution_id, "1"])
+    if answer == b"deleting":
         remove(store, execution_id, action_ids)
-        return
-    if seconds:
-        names = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
-        milliseconds = max(1, int(seconds * 1000))
-        _in_slices(store, names, lambda pipe, name: pipe.pexpire(name, milliseconds))
-    if not look_again:
-        store.forget_deadline(execution_id)
 
 
 def ask_to_delete(store: Store, execution_id: str, look_after_ms: int) -> tuple[str, str]:

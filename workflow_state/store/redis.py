@@ -242,7 +242,7 @@ class Store(Reader):
 
     def halt(self, execution_id: str, action_id: str) -> None:
         """Note which action halts the execution; the first one stays."""
-        self.results.client.hsetnx(self.keys.execution(execution_id), "halted", action_id)
+        self.run("halt", [self.keys.execution(execution_id)], [action_id])
 
     def cancel(self, execution_id: str, reason: str, look_after_ms: int) -> tuple[str, Head | None]:
         """Cancel an execution: ``cancelled``, ``ended`` or ``unknown``, and where it stands."""
@@ -315,7 +315,7 @@ class Store(Reader):
 
     def count_look(self, execution_id: str, level: int) -> int:
         """How often it was looked whether messages of a level are lost, this time included."""
-        return int(self.results.client.hincrby(self.keys.execution(execution_id), f"looks:{level}", 1))
+        return int(self.run("looked", [self.keys.execution(execution_id)], [level]))
 
     def forget_looks(self, execution_id: str, level: int) -> None:
         """Count these looks from 1 again."""

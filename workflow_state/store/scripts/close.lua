@@ -1,10 +1,15 @@
--- Note that an ended execution is closed: its result is stored and its caller carried on.
+-- Note that an ended execution is closed: its result is stored and its caller carried on; or that all is done.
 --
--- KEYS  execution
--- ARGV  clock
+-- KEYS  execution, deadlines
+-- ARGV  clock, execution id, '1' when everything has its TTL, so that nobody need look at it again
 -- Returns 'closed', 'deleting' when somebody wants it deleted, or nothing when there is no such execution.
--- Invariant: what was deleted does not come back.
+-- Invariant: what was deleted does not come back; what is to be deleted keeps the deadline behind it.
 local state = redis.call('HMGET', KEYS[1], 'status', 'deleting')
-if not state[1] then return false end
+if not state[1] then
+  redis.call('ZREM', KEYS[2], ARGV[2] .. '|')
+  return false
+end
 redis.call('HSET', KEYS[1], 'closed', 1)
-return state[2] and 'deleting' or 'closed'
+if state[2] then return 'deleting' end
+if ARGV[3] == '1' then redis.call('ZREM', KEYS[2], ARGV[2] .. '|') end
+return 'closed'
