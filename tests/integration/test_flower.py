@@ -43,26 +43,26 @@ def get(url: str) -> Any:
         return None
 
 
-@pytest.fixture
-def flower(own: Site, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def flower(own_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Flower that sees the worker of ``own``, whose events are on (``-E``)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path / "flower.log"
+    log = tmp_path_factory.mktemp("flower") / "log"
     options = [f"--port={port}", "--address=127.0.0.1", f"--tasks-columns={COLUMNS}"]
-    command = [sys.executable, "-m", "celery", "-A", own.module, "flower", *options]
+    command = [sys.executable, "-m", "celery", "-A", own_site.module, "flower", *options]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, **own.environ, "PYTHONPATH": str(ROOT), "FLOWER_UNAUTHENTICATED_API": "true"},
+            env={**os.environ, **own_site.environ, "PYTHONPATH": str(ROOT), "FLOWER_UNAUTHENTICATED_API": "true"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: own.workers[0].address in (get(f"{address}/api/workers?refresh=1") or {}), TIMEOUT)
+        wait_until(lambda: own_site.workers[0].address in (get(f"{address}/api/workers?refresh=1") or {}), TIMEOUT)
         yield address
     except AssertionError as error:
         raise AssertionError(f"{error}\n{log.read_text()[-3000:]}") from error

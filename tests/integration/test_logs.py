@@ -190,7 +190,6 @@ def test_a_log_file_gets_lines_for_people(fresh: Site, tmp_path: Path) -> None:
             {"on_error": "tests.integration.apps.watched_app.nobody"},
             "on_error is 'tests.integration.apps.watched_app.nobody'",
         ),
-        ({"on_error": "tests.integration.apps.watched_app.ERRORS"}, "which is no function but str"),
         ({"log_format": "xml"}, "Input should be 'json' or 'console'"),
     ],
 )
