@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery
@@ -16,7 +17,7 @@ from workflow_state import AttemptInfo, compile_plan
 from workflow_state.models import ExecutionPlan
 from workflow_state.observers import prometheus
 from workflow_state.observers.prometheus import MAX_NAMES, MAX_PAIRS, OTHER, PrometheusObserver
-from workflow_state.runtime.observers import Observer, Observers, observers_of
+from workflow_state.runtime.observers import SENT_AT, Observer, Observers, observers_of
 from workflow_state.testing import run_plan
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +96,10 @@ class Seen(Observer):
 
     def __init__(self) -> None:
         self.outcomes: list[tuple[str, bool]] = []
+        self.waits: list[tuple[str, float | None]] = []
+
+    def attempt_started(self, attempt: AttemptInfo, queue: str, waited: float | None) -> None:
+        self.waits.append((queue, waited))
 
     def attempt_ended(self, attempt: AttemptInfo, outcome: str, duration: float, error: object) -> None:
         self.outcomes.append((outcome, 4 <= duration < 5))
@@ -118,10 +123,21 @@ def test_an_observer_that_breaks_stops_nothing(caplog: pytest.LogCaptureFixture)
 
 
 def test_without_observers_nothing_is_sent_for_them() -> None:
-    """An app that asks for none has none, and sends no header for them."""
+    """An app that asks for none has none, sends no header for them, and loads nothing of theirs."""
     observers = observers_of(Celery("plain", set_as_current=False))
     assert not observers
     assert observers.headers() == {}
+    code = "import sys, workflow_state; print([name for name in sys.modules if name.startswith('workflow_state.obs')])"
+    assert run_python(code) == "[]\n"
+
+
+@pytest.mark.parametrize(("sent_at", "known"), [(time.time() - 4, True), (None, False), ("soon", False), ({}, False)])
+def test_a_message_may_say_anything_of_its_wait(sent_at: object, known: bool) -> None:
+    """The time in a message's header is used if it is one; an attempt does not fail over one that is not."""
+    seen = Seen()
+    request = SimpleNamespace(delivery_info={"routing_key": "q"}, **{SENT_AT: sent_at})
+    Observers([seen]).start(attempt(), request, lost=False)
+    assert [(queue, waited is not None and waited >= 4) for queue, waited in seen.waits] == [("q", known)]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,8 @@ class Observers:
         """An attempt starts; ``lost``: it takes over from a lost one. ``request``: of its task."""
         if self:
             sent_at = getattr(request, SENT_AT, None)
-            waited = None if sent_at is None else max(0.0, time.time() - sent_at)
+            # A message may come from anywhere, with anything in its headers.
+            waited = max(0.0, time.time() - sent_at) if isinstance(sent_at, int | float) else None
             if lost:
                 self.tell("attempt_lost", attempt)
             queue = (request.delivery_info or {}).get("routing_key") or ""
