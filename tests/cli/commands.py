@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from tests.cli.processes import COMMAND, Terminal, environment, run, terminal
 from tests.workers import Site
 from workflow_state import StateManager
+from workflow_state.cli import main
 
 APP = "tests.integration.apps.own_app"
 
@@ -47,8 +50,13 @@ class CommandLine:
         return [json.loads(line) for line in self.piped(*words, "--json", stdin=stdin, code=code).stdout.splitlines()]
 
     def refused(self, *words: str, stdin: str = "", code: int) -> str:
-        """What a command that fails says; it prints nothing else."""
-        done = self.piped(*words, stdin=stdin, code=code)
+        """What a command that fails says; it prints nothing else.
+
+        In this process: that errors leave other processes in the same way, ``test_app_option`` sees to.
+        """
+        globals()["app"] = self.site.app
+        done = CliRunner().invoke(main, ["-A", f"{__name__}:app", *words], input=stdin)
+        assert done.exit_code == code, f"{done.exit_code}: {done.output}"
         assert done.stdout == ""
         return done.stderr
 

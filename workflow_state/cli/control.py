@@ -12,7 +12,7 @@ from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.session import Session, app_option, pass_session
 
 
-@click.command("confirm")
+@click.command("confirm", short_help="Answer whether an action may run.")
 @execution_argument
 @action_argument
 @click.option("--yes/--no", "confirmed", default=None, help="Let the action run, or cancel the execution.")
@@ -39,7 +39,7 @@ def confirm_command(
         say(console(), f"{action_id} is {answer}")
 
 
-@click.command("cancel")
+@click.command("cancel", short_help="Cancel an execution.")
 @execution_argument
 @click.option("--reason", default="The execution was cancelled", help="For the record.")
 @app_option
@@ -53,7 +53,7 @@ def cancel_command(session: Session, execution_id: str, reason: str, as_json: bo
     _changed(session, execution_id, session.manager.cancel_execution(execution_id, reason), "cancelled", as_json)
 
 
-@click.command("pause")
+@click.command("pause", short_help="Pause an execution.")
 @execution_argument
 @app_option
 @json_option
@@ -66,7 +66,7 @@ def pause_command(session: Session, execution_id: str, as_json: bool) -> None:
     _changed(session, execution_id, session.manager.pause_execution(execution_id), "paused", as_json)
 
 
-@click.command("resume")
+@click.command("resume", short_help="Let a paused execution go on.")
 @execution_argument
 @app_option
 @json_option
@@ -79,7 +79,7 @@ def resume_command(session: Session, execution_id: str, as_json: bool) -> None:
     _changed(session, execution_id, session.manager.resume_execution(execution_id), "resumed", as_json)
 
 
-@click.command("delete")
+@click.command("delete", short_help="Delete an ended execution.")
 @execution_argument
 @app_option
 @json_option

@@ -41,7 +41,7 @@ ACTIONS = "workflow_state.cli.demo_actions"
 IMPATIENCE = 1.0
 
 
-@click.command("demo")
+@click.command("demo", short_help="See a plan run, from nothing.")
 @click.argument("plan", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--actions", multiple=True, metavar="MODULE", help="Module that registers the plan's actions; repeatable."

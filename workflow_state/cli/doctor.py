@@ -14,7 +14,7 @@ from workflow_state.doctor import check_setup
 _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Check server, settings and workers.")
 @app_option
 @json_option
 @pass_session

@@ -16,7 +16,7 @@ from workflow_state.events import EventListener
 from workflow_state.settings import Settings
 
 
-@click.command("events")
+@click.command("events", short_help="What happens to all executions, live.")
 @click.option(
     "--type", "patterns", multiple=True, metavar="PATTERN", help="Only such types, as 'action.*'; repeatable."
 )

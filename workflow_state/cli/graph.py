@@ -25,7 +25,7 @@ DRAW: dict[str, Callable[[Program, ExecutionState | None], str]] = {
 SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".md": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg"}
 
 
-@click.command("graph")
+@click.command("graph", short_help="Draw a plan or an execution: Mermaid, DOT, SVG.")
 @click.argument("plan", metavar="[PLAN]", required=False, type=plan_path)
 @click.option(
     "--execution", "execution_id", metavar="ID", shell_complete=execution_ids, help="Draw this execution instead."

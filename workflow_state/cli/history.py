@@ -10,7 +10,7 @@ from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.session import Session, app_option, pass_session
 
 
-@click.command("history")
+@click.command("history", short_help="What has happened in an execution.")
 @execution_argument
 @click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Only what came after event number N.")
 @app_option

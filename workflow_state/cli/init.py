@@ -22,7 +22,7 @@ SUFFIX = ".template"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,49}")
 
 
-@click.command("init")
+@click.command("init", short_help="Make a project to start from.")
 @click.argument("name", metavar="NAME", type=click.Path(path_type=Path))
 @json_option
 @pass_session

@@ -37,7 +37,7 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # older releases of cli
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@click.command("list")
+@click.command("list", short_help="Which executions there are.")
 @click.option(
     "--status", type=click.Choice([status.value for status in ExecutionStatus]), help="Only those that stand so."
 )

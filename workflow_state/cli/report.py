@@ -11,7 +11,7 @@ from workflow_state.cli.output import json_option, print_json, write_text
 from workflow_state.cli.session import Session, app_option, pass_session
 
 
-@click.command("report")
+@click.command("report", short_help="Write an execution into one HTML file.")
 @execution_argument
 @click.option(
     "-o",

@@ -15,7 +15,7 @@ from workflow_state.cli.watch import leave, timeout_option, wait, watch
 from workflow_state.errors import ActionNotFoundError
 
 
-@click.command("rerun")
+@click.command("rerun", short_help="Go on with one that ended: what completed is kept.")
 @execution_argument
 @click.option("--from", "from_action", metavar="ACTION", shell_complete=action_ids, help="Run it and all behind it.")
 @click.option("--skip", multiple=True, metavar="ACTION", shell_complete=action_ids, help="Skip it; repeatable.")

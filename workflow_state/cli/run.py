@@ -15,7 +15,7 @@ from workflow_state.cli.watch import leave, timeout_option, wait, watch
 from workflow_state.models import ExecutionPlan
 
 
-@click.command("run")
+@click.command("run", short_help="Run a plan on the app's workers.")
 @plan_argument
 @click.option("--id", "execution_id", metavar="ID", help="The id of the execution; one that is there is not run again.")
 @click.option("--watch", "watching", is_flag=True, help="Show what happens until it has ended.")

@@ -24,7 +24,7 @@ LOOK = 0.2
 ANSWER = 1.0
 
 
-@click.command("server")
+@click.command("server", short_help="Run a server for development.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="By default that of REDIS_URL, or else 6379.")
 @click.option(
     "--data",

@@ -22,7 +22,7 @@ NAMED = 12
 ALL = 40
 
 
-@click.command("status")
+@click.command("status", short_help="Where an execution stands, why it stopped, how to go on.")
 @execution_argument
 @app_option
 @json_option

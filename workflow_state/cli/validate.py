@@ -19,7 +19,7 @@ from workflow_state.models import ExecutionPlan
 from workflow_state.validation import find_plan_problems, validate_execution_plan
 
 
-@click.command("validate")
+@click.command("validate", short_help="List every problem of a plan; needs no server.")
 @plan_argument
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @app_option

@@ -36,7 +36,7 @@ def timeout_option(function: Function) -> Function:
     return option(function)
 
 
-@click.command("watch")
+@click.command("watch", short_help="Follow an execution to its end.")
 @execution_argument
 @timeout_option
 @app_option
