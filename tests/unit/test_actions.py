@@ -12,10 +12,11 @@ from uuid import UUID
 import pytest
 import structlog
 from celery import Celery
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from workflow_state import ActionContext, ActionError, ActionRegistrationError, ActionRegistry, UnknownActionError
 from workflow_state.models import ErrorCategory
+from workflow_state.testing import run_plan
 
 CONTEXT = ActionContext(
     execution_id="e",
@@ -110,6 +111,31 @@ def test_secrets_do_not_leak_from_bad_inputs(registry: ActionRegistry) -> None:
     with pytest.raises(ActionError) as failed:
         call(registry, login, password="hunter2")
     assert "hunter2" not in repr((failed.value.message, failed.value.context))
+
+
+class Breaks(BaseModel):
+    """Raises what pydantic does not turn into an error of its own."""
+
+    x: int
+
+    @field_validator("x")
+    @classmethod
+    def look_it_up(cls, value: int) -> int:
+        raise RuntimeError(f"the database that knows {value} is away")
+
+
+def test_a_validator_that_breaks_is_the_error_of_its_action() -> None:
+    """Whatever a user's validator raises, the attempt fails with it, and is recorded."""
+
+    def take(it: Breaks) -> None:
+        raise AssertionError("never called")
+
+    once = {"id": "a", "action_definition_id": "take", "inputs": {"it": {"x": 1}}, "retry": {"max_attempts": 1}}
+    state = run_plan({"actions": [once]}, {"take": take})
+    found = state.action_states["a"]
+    assert found.status == "failed"
+    assert found.error is not None
+    assert found.error.message == "RuntimeError: the database that knows 1 is away"
 
 
 def test_open_ended_functions_take_anything(registry: ActionRegistry) -> None:
