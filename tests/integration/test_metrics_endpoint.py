@@ -18,6 +18,7 @@ from tests.integration.services import running_service
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import ExecutionState, PlanExecutionError, StateManager, execute_plan
+from workflow_state.runtime.canvas import HARD_LIMIT_GRACE
 
 QUICK = {"min_timeout_in_ms": 10, "max_timeout_in_ms": 20}
 
@@ -37,7 +38,7 @@ def metered(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def states(metered: Site) -> list[ExecutionState]:
-    """Executions that ended, each in its own way, with retries, a lost process, skips and a remote service."""
+    """Executions that ended, each in its own way: with retries, lost and overrun processes, skips, a remote service."""
     good = plan(
         action("flaky", "test.flaky", inputs={"times": 1, "value": 1}, retry=QUICK),
         action("fatal", "test.fatal", inputs={"times": 1}),
@@ -58,8 +59,9 @@ def states(metered: Site) -> list[ExecutionState]:
     there = plan(
         action("a", "test.remote", inputs={"value": 1, "fail": "rate_limit_burst"}, retry=QUICK), name="Elsewhere"
     )
+    late = plan(action("deaf", "test.deaf", inputs={"name": "never"}, timeout=200, retry=ONCE), name="Overruns")
     with metered.current(), running_service(metered):
-        results = [execute_plan.delay(wanted) for wanted in (good, bad, tolerant, there)]
+        results = [execute_plan.delay(wanted) for wanted in (late, good, bad, tolerant, there)]
         for result in results:
             try:
                 result.get(timeout=TIMEOUT)
@@ -94,8 +96,8 @@ def metrics(metered: Site, states: list[ExecutionState]) -> dict[str, Metric]:
 
 def test_counts_agree_with_the_states(metrics: dict[str, Metric], states: list[ExecutionState]) -> None:
     """Executions and actions by final status, attempts by outcome, and durations are those of the states."""
-    names = ["Good", "bad", "Asks", "Elsewhere"]
-    assert [state.status for state in states] == ["completed", "failed", "cancelled", "completed"]
+    names = ["Overruns", "Good", "bad", "Asks", "Elsewhere"]
+    assert [state.status for state in states] == ["failed", "completed", "failed", "cancelled", "completed"]
     executions = values(metrics["workflow_state_executions"], "total", "plan", "status")
     assert executions == Counter({(name, state.status.value): 1 for name, state in zip(names, states, strict=True)})
     found: Counter[tuple[str, str]] = Counter()
@@ -107,7 +109,7 @@ def test_counts_agree_with_the_states(metrics: dict[str, Metric], states: list[E
         assert state.metrics.total_actions == len(state.action_states)
     assert values(metrics["workflow_state_actions"], "total", "plan", "status") == found
     attempts = values(metrics["workflow_state_attempts"], "total", "outcome")
-    assert attempts == Counter({("completed",): 4, ("retried",): 4, ("failed",): 2, ("lost",): 1})
+    assert attempts == Counter({("completed",): 4, ("retried",): 4, ("failed",): 3, ("lost",): 1})
     assert outcomes["lost"] == 1
     assert attempts.total() == sum(done.attempts for state in states for done in state.action_states.values())
     times = values(metrics["workflow_state_execution_duration_seconds"], "sum", "plan")
@@ -121,6 +123,14 @@ def test_actions_are_told_apart_by_definition(metrics: dict[str, Metric]) -> Non
     assert counted["Good", "test.flaky", "retried"] == counted["Good", "test.flaky", "completed"] == 1
     assert counted["bad", "test.fail", "retried"] == 2
     assert counted["bad", "test.fail", "failed"] == 1
+
+
+def test_an_attempt_that_the_hard_limit_ends_is_counted(metrics: dict[str, Metric]) -> None:
+    """The main process counts the attempt whose process it ends, for as long as that ran."""
+    counted = values(metrics["workflow_state_attempts"], "total", "plan", "outcome")
+    assert counted["Overruns", "failed"] == 1
+    seconds = values(metrics["workflow_state_attempt_duration_seconds"], "sum", "plan")[("Overruns",)]
+    assert HARD_LIMIT_GRACE < seconds < HARD_LIMIT_GRACE + TIMEOUT
 
 
 def test_waits_and_the_sweeper_are_counted(metrics: dict[str, Metric]) -> None:
