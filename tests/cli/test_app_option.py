@@ -91,6 +91,16 @@ def test_a_broker_that_is_away_loses_nothing(cli: CommandLine, tmp_path: Path) -
     assert cli.manager.wait("kept", 30).status == "completed"
 
 
+def test_doctor_in_a_terminal_and_in_a_pipe(cli: CommandLine) -> None:
+    """It finds the worker, and says what of this server could be better; as JSON the same findings."""
+    shown = cli.shown("doctor")
+    assert "known by every worker" in shown
+    assert "append-only file: off" in shown
+    findings = {finding["check"]: finding["level"] for finding in cli.json("doctor")}
+    assert findings["append-only file"] == "warn"
+    assert findings["workers"] == "ok"
+
+
 def test_celery_itself_does_not_import_the_library() -> None:
     """Celery loads plugins in every process, workers of apps that have nothing to do with us among them."""
     code = "import sys, celery.bin.celery as c; print('workflow' in c.celery.commands, 'workflow_state' in sys.modules)"

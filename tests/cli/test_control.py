@@ -63,7 +63,9 @@ def test_pause_resume_and_cancel(cli: CommandLine) -> None:
     assert cli.hint("resume", execution_id) in paused
     assert cli.json("resume", execution_id) == {"execution_id": execution_id, "changed": "resumed"}
     cli.site.wait_started(gate, 2)
+    assert f"execution {execution_id} is resumed" in cli.shown("resume", execution_id), "again: the same"
     assert "is cancelled" in cli.shown("cancel", execution_id, "--reason", "no stock")
+    assert cli.json("cancel", execution_id)["changed"] == "cancelled", "twice is the same as once"
     cli.site.open_gate(gate)
     state = cli.manager.wait(execution_id, 20)
     assert state.status == "cancelled"

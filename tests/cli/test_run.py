@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from tests.cli.commands import APP, CommandLine
-from tests.cli.processes import COMMAND, environment, run
+from tests.cli.processes import COMMAND, environment, piped, run
 from tests.support import wait_until
 from tests.workers import action, plan
+from workflow_state import StateManager
+from workflow_state.embedded import EmbeddedServer
 
 QUICK = {"max_attempts": 2, "min_timeout_in_ms": 50}
 YAML = """
@@ -114,6 +117,29 @@ def test_an_interrupted_watch_leaves_the_execution_alone(cli: CommandLine) -> No
     cli.site.open_gate(gate)
     assert ends(cli, state.id) == "completed"
     assert "1 of 1 action completed" in cli.piped("watch", state.id).stdout
+
+
+@pytest.mark.redis
+def test_a_watch_outlives_a_restart_of_the_server(tmp_path: Path) -> None:
+    """The server goes and comes back: the watch goes on with the next event. The server of this test is its own."""
+    with EmbeddedServer(data_dir=tmp_path / "data") as server:
+        app = Celery("watched", set_as_current=False, broker=server.url, backend=server.url)
+        manager, log = StateManager(app), tmp_path / "log"
+        execution_id = manager.initialize_state(plan(action("a"), action("b", "test.echo", "a")), start=False).id
+        manager.update_action_status(execution_id, "a", "running")
+        command = [*COMMAND, "watch", execution_id, "--json"]
+        with piped(command, cwd=tmp_path, log=log, env=environment(REDIS_URL=server.url)) as process:
+            wait_until(lambda: "requested" in log.read_text(), 20, "it watches")
+            server.restart()
+            for name in ("a", "b"):
+                if name == "b":
+                    manager.update_action_status(execution_id, name, "running")
+                manager.record_action_result(execution_id, name, "done")
+            wait_until(lambda: process.poll() is not None, 30, "it has ended")
+        assert process.returncode == 0, log.read_text()
+        events = [json.loads(line) for line in log.read_text().splitlines()]
+        assert events == [event.model_dump(mode="json") for event in manager.history(execution_id)]
+        app.close()
 
 
 def test_a_plan_that_nobody_takes_says_what_is_missing(database: Callable[[], str], tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 import click
-from redis.exceptions import RedisError
 
 from workflow_state.cli.worker import WorkerProcess
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ActionStatus, ExecutionState
 from workflow_state.state_manager import StateManager
+from workflow_state.store.outages import is_outage
 
 #: Seconds between two looks at the state.
 POLL = 0.2
@@ -31,6 +31,7 @@ def follow(
     *,
     workers: Sequence[WorkerProcess] = (),
     patience: float = math.inf,
+    outage: float = 0.0,
     checks: Iterable[Callable[[], None]] = (),
 ) -> ExecutionState:
     """Show every state of an execution, and return the final one.
@@ -42,18 +43,20 @@ def follow(
         workers: who runs it; they must live.
         checks: called at every look; what they raise ends the following.
         patience: seconds without any change after which the execution counts as stuck.
+        outage: seconds that the server may be away.
 
     Raises:
         WorkerProcessError: a worker ended.
         FollowError: nothing changed for too long, or the server is gone.
+        ExecutionNotFoundError: the execution was there, and is no more.
     """
     version, changed_at = 0, time.monotonic()
+    view = _View(manager, execution_id, show, outage)
     while True:
         looked_at = time.monotonic()
-        state = _read(manager, execution_id)
+        state = view.look()
         took = time.monotonic() - looked_at
         if state is not None:
-            show(state)
             if state.status.ended:
                 return state
             if state.version != version:
@@ -66,14 +69,35 @@ def follow(
         time.sleep(max(POLL, REST * took))
 
 
-def _read(manager: StateManager, execution_id: str) -> ExecutionState | None:
-    """The state; None as long as no worker has accepted the execution."""
-    try:
-        return manager.get_full_state(execution_id)
-    except ExecutionNotFoundError:
-        return None
-    except RedisError as error:
-        raise FollowError(f"The server can no longer be reached: {error}") from error
+class _View:
+    """An execution as it is seen from here, over outages of up to ``outage`` seconds."""
+
+    def __init__(
+        self, manager: StateManager, execution_id: str, show: Callable[[ExecutionState], None], outage: float
+    ) -> None:
+        self._manager, self._execution_id, self._show, self._outage = manager, execution_id, show, outage
+        self._away_since: float | None = None
+        self._seen = False
+
+    def look(self) -> ExecutionState | None:
+        """Read the state and show it; None: no worker has accepted it yet, or the server is away for a moment."""
+        try:
+            state = self._manager.get_full_state(self._execution_id)
+            self._show(state)
+        except ExecutionNotFoundError:
+            if self._seen:
+                raise
+            return None
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            now = time.monotonic()
+            self._away_since = self._away_since or now
+            if now - self._away_since >= self._outage:
+                raise FollowError(f"The server can no longer be reached: {error}") from error
+            return None
+        self._seen, self._away_since = True, None
+        return state
 
 
 def _stuck(state: ExecutionState | None, patience: float, workers: Sequence[WorkerProcess]) -> str:

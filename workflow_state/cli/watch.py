@@ -22,6 +22,8 @@ from workflow_state.models import ExecutionState, ExecutionStatus
 
 #: Seconds after which it is worth saying that no worker has taken an execution.
 TAKEN = 2.0
+#: Seconds that the server may be away: one that restarts is waited for.
+OUTAGE = 30.0
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -96,7 +98,7 @@ def _stay(
             raise CommandError(f"Execution {execution_id} has not ended within {timeout:g} s; it goes on", Exit.TIMEOUT)
 
     try:
-        return follow(session.manager, execution_id, show, checks=[check, Interrupt().check])
+        return follow(session.manager, execution_id, show, outage=OUTAGE, checks=[check, Interrupt().check])
     except KeyboardInterrupt:
         again, cancel = session.command("watch", execution_id), session.command("cancel", execution_id)
         message = f"Left; the execution goes on. `{again}` watches it again, `{cancel}` ends it"
