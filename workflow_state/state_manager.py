@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
@@ -34,7 +33,7 @@ from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import execute_plan
 from workflow_state.store.history import await_end, await_events, read_events
-from workflow_state.store.index import Wanted, read_page
+from workflow_state.store.index import Wanted, in_milliseconds, read_page
 from workflow_state.store.reader import SLICE, outcome_of
 from workflow_state.store.records import Record
 from workflow_state.store.state import action_state, iter_states, read_state
@@ -185,9 +184,8 @@ class StateManager:
         """
         if not 1 <= limit <= SLICE:
             raise ValueError(f"limit is {limit}; expected 1 to {SLICE}, and the cursor of the page for more")
-        wanted = Wanted(
-            None if status is None else ExecutionStatus(status), plan_id, name, _in_ms(since), _in_ms(until)
-        )
+        state = None if status is None else ExecutionStatus(status)
+        wanted = Wanted(state, plan_id, name, in_milliseconds(since), in_milliseconds(until))
         return read_page(self._store, wanted, cursor, limit)
 
     def get_action_result(self, execution_id: str, action_id: str) -> ActionResult | None:
@@ -385,14 +383,6 @@ class StateManager:
         if text is None:
             raise ExecutionNotFoundError(execution_id)
         return Program.from_json(text)
-
-
-def _in_ms(time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    if time.tzinfo is None:
-        raise ValueError(f"{time!r} has no time zone; datetime.now(UTC) has one")
-    return math.ceil(time.timestamp() * 1000)
 
 
 def create_state_manager(app: Celery | None = None) -> StateManager:

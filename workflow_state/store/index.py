@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,19 @@ class Wanted:
             and (self.plan_id is None or found.plan_id == self.plan_id)
             and (self.name is None or self.name.casefold() in found.name.casefold())
         )
+
+
+def in_milliseconds(time: datetime | None) -> int | None:
+    """A time as the index has it.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError(f"{time!r} has no time zone; datetime.now(UTC) has one")
+    return math.ceil(time.timestamp() * 1000)
 
 
 def read_page(store: Reader, wanted: Wanted, cursor: str | None, limit: int) -> ExecutionPage:
