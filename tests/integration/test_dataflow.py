@@ -9,6 +9,11 @@ from tests.integration.outcomes import ONCE, TIMEOUT, run, statuses
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import ExecutionState, ExecutionStatus, StateManager, execute_plan
+from workflow_state.runtime.dataflow import Dataflow
+from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.schedule import Means
+from workflow_state.store.flow import FlowStore
+from workflow_state.validation import prepare_plan
 
 
 def flow(*actions: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -161,3 +166,30 @@ def test_a_lost_turn_is_followed_up(fresh: Site) -> None:
     state = result.get(timeout=TIMEOUT)
     assert state.status == ExecutionStatus.COMPLETED
     assert fresh.runs(state.id) == {"first": 1, "a": 1, "b": 1, "join": 1}
+
+
+def test_what_was_left_undecided_is_decided_by_what_has_ended_since(fresh: Site) -> None:
+    """A worker ends an action by a decision and dies before it has decided on what comes after; whoever takes that up
+    has looked at the execution before all of this, when all went well. It is decided by what has ended since: what only
+    a skipped action leads to is skipped.
+    """
+    engine, execution_id = engine_of(fresh.app), uuid.uuid4().hex
+    wanted = prepare_plan(flow(action("a", condition={"if": "false"}), action("b", "test.value", "a"), action("c")))
+    engine.accept(wanted, execution_id, {})
+    program = engine.programs.get(execution_id)
+    assert program is not None
+    store, settling, look_after = FlowStore(engine.store), engine.settling, engine.settings.lease_ms
+    store.open(execution_id, ["a", "c"], {}, "me", look_after)
+    before = engine.store.head(execution_id)
+    assert before is not None
+    assert before.all_well
+    row = (settling.skipped(execution_id, "a", "no"), program.waiting_for("a"))
+    decided = store.decide(execution_id, [row], {}, "", look_after)
+    assert decided is not None
+    assert decided.turns == ("b",)
+
+    means = Means(engine.app, engine.settings, engine.store, settling, engine.redactor, engine.observers, engine.log)
+    assert Dataflow(means).take_up(execution_id, program, before) is None
+    assert statuses(StateManager().get_full_state(execution_id)) == {"a": "skipped", "b": "skipped", "c": "pending"}
+    assert fresh.redis.llen(fresh.queue) == 1, "only c is sent"
+    StateManager().cancel_execution(execution_id)

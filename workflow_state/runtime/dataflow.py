@@ -36,7 +36,7 @@ class Dataflow(Schedule):
             now = None if head.paused else self._open(execution_id, program, head)
         if now is not None and now.turns:
             now = self._take(execution_id, program, now)
-        return now if now is not None and now.open == 0 else None
+        return now if now is not None and now.active and now.open == 0 else None
 
     def _open(self, execution_id: str, program: Program, head: Head) -> Head | None:
         ended = set()
@@ -114,13 +114,13 @@ class Dataflow(Schedule):
         # A message that was put behind a queue has come through it: the next suspicion is a new one.
         self.store.forget_looks(execution_id, head.cursor)
         turns = self._flow.claim(execution_id, ids, until)
-        return self.advance(execution_id, program, replace(head, turns=tuple(turns)))
+        return self.advance(execution_id, program, self._head_with(execution_id, turns, head))
 
     def take_up(self, execution_id: str, program: Program, head: Head) -> Head | None:
         """All that is ready, and those between two attempts or agreed to."""
         now = self.store.now()
         turns = self._flow.claim(execution_id, self._flow.ready(execution_id), now)
-        found = self.advance(execution_id, program, replace(head, turns=tuple(turns)))
+        found = self.advance(execution_id, program, self._head_with(execution_id, turns, head))
         records = self._flow.begun(execution_id)
         agreed = [name for name, record in records.items() if record.phase == "confirmed"]
         again = canvas.level_group(self.means.app, program, execution_id, agreed).tasks
@@ -131,7 +131,7 @@ class Dataflow(Schedule):
         """What has been ready for some time: its turn was not followed up, its message waits, or it is lost."""
         until = self.store.now() - self.means.settings.lease_ms // 2
         old = self._flow.ready(execution_id, until)
-        head, run = self._decide(execution_id, program, replace(head, turns=tuple(old)))
+        head, run = self._decide(execution_id, program, self._head_with(execution_id, old, head))
         if head.stopping:
             head = self.stop(execution_id, program, head)
         elif not head.paused:
@@ -139,12 +139,19 @@ class Dataflow(Schedule):
             self._publish(execution_id, program, [name for name in run if name not in suspects])
             lost = [name for name in run if name in suspects]
             self.resend(execution_id, program, head, lost, lambda ids, first: self._parts(execution_id, ids, first))
-        return head if head.open == 0 else None
+        return head if head.active and head.open == 0 else None
 
     def catch_up(self, execution_id: str, program: Program, action_id: str, head: Head) -> Head:
         """Those who waited for the action and are still ready."""
         ready = self._flow.among(execution_id, program.steps[action_id].successors)
-        return replace(head, turns=tuple(ready))
+        return self._head_with(execution_id, ready, head)
+
+    def _head_with(self, execution_id: str, turns: Sequence[str], before: Head) -> Head:
+        """Where the execution stands now that these were found ready.
+
+        A head from before would not do: whether all went well so far must be known of all that they waited for.
+        """
+        return replace(self.store.head(execution_id) or before, turns=tuple(turns))
 
     def open_ids(self, execution_id: str, program: Program, head: Head) -> Sequence[str]:
         """Those that are ready, and those that wait for a person, a service or their next attempt."""
