@@ -276,10 +276,7 @@ def resolve_reference(reference: Reference | str, outcomes: Mapping[str, Outcome
         ReferenceNotFoundError: nothing is there and no default was written.
 
     Example:
-        >>> outcomes = {"fetch": Outcome(status="completed", output={"USD": 1.1})}
-        >>> resolve_reference("${fetch.output.USD}", outcomes)
-        1.1
-        >>> resolve_reference("${fetch.output.GBP ?? 0}", outcomes)
+        >>> resolve_reference("${fetch.output.GBP ?? 0}", {"fetch": Outcome(status="completed", output={"USD": 1.1})})
         0
     """
     if isinstance(reference, str):

@@ -53,8 +53,6 @@ class StateManager:
         >>> manager = StateManager(app)
         >>> manager.get_action_result(state.id, "publish").output
         'sent: USD 1.1'
-        >>> [summary.name for summary in manager.list_executions(status="completed", name="night").items]
-        ['nightly']
 
         Driven by hand, without any worker:
 
@@ -65,8 +63,6 @@ class StateManager:
         >>> manager.record_action_result(driven.id, "fetch", {"EUR": 1.0, "USD": 1.1})
         >>> manager.get_available_actions(driven.id)
         ['check']
-        >>> manager.cancel_execution(driven.id)
-        True
     """
 
     def __init__(self, app: Celery | None = None) -> None:

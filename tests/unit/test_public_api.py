@@ -67,7 +67,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_error_tree_is_the_one_that_is_drawn() -> None:
-    """The tree at the top of ``errors.py`` names every error class, and no other."""
+    """The tree at the top of ``errors`` names every error class, and no other."""
     drawn = set(re.findall(r"^ {4}[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE))
     defined = {
         name
