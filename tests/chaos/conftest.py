@@ -16,8 +16,9 @@ from tests.chaos.storm import Report
 from workflow_state.embedded import find_server_binary
 from workflow_state.errors import EmbeddedServerError
 
-SHORT = (("levels", 1), ("levels", 2), ("dataflow", 2))
-"""Runs (schedule, seed) whose server is killed, or loses its last second."""
+SHORT = (("levels", 1), ("batches", 2), ("dataflow", 2))
+"""Runs (kind, seed) whose server is killed, or loses its last second."""
+KINDS = (*SCHEDULES, "batches")
 REPORTS = pytest.StashKey[list[Report]]()
 
 
@@ -32,10 +33,10 @@ def seeds_asked(config: pytest.Config) -> int:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument ``seed`` runs once for each, in each schedule."""
+    """A test with an argument ``seed`` runs once for each, in each schedule and in batches."""
     if "seed" in metafunc.fixturenames:
         seeds = range(1, seeds_asked(metafunc.config) + 1)
-        metafunc.parametrize(("schedule", "seed"), [(s, seed) for s in SCHEDULES for seed in seeds] or SHORT)
+        metafunc.parametrize(("schedule", "seed"), [(s, seed) for s in KINDS for seed in seeds] or SHORT)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -30,12 +30,15 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
-    """The plan of a schedule, run once on workers in peace: 1,000 actions of 5 to 50 ms, in 10 levels or in none.
+    """The plan of a schedule, run once on workers in peace: 1,000 actions of 5 to 50 ms, in 10 levels or in none,
+    or in levels whose actions share messages.
 
     The short form has 160, and longer ones: it has fewer kills, and one of them has to hit.
     """
+    in_levels = layered(10, 100) if long else layered(4, 40, pause=(20, 120))
     plans = {
-        "levels": layered(10, 100) if long else layered(4, 40, pause=(20, 120)),
+        "levels": in_levels,
+        "batches": {**in_levels, "batch_size": 5},
         "dataflow": tangled(1000) if long else tangled(160, pause=(20, 120)),
     }
 
