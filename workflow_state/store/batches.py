@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,11 +55,13 @@ class BatchStore:
     def _each(
         self, script: str, execution_id: str, calls: Sequence[Call], last_only: int, tries: int | None = None
     ) -> list[Any]:
-        own_keys = [key for keys, _ in calls for key in keys]
-        own_args = [item for keys, args in calls for item in (len(keys), len(args), *args)]
-        keys = [self._store.keys.execution(execution_id), *own_keys]
+        keys = [self._store.keys.execution(execution_id), *(key for own, _ in calls for key in own)]
+        # One argument for all of them: to encode and to parse thousands would take longer than the rest.
+        packed = json.dumps([[len(own), *map(_text, args)] for own, args in calls])
         common = 1 + len(SPELLED[script])
-        replies: list[Any] = self._store.run(
-            f"{script}_each", keys, [execution_id, common, last_only, *own_args], tries
-        )
+        replies: list[Any] = self._store.run(f"{script}_each", keys, [execution_id, common, last_only, packed], tries)
         return replies
+
+
+def _text(argument: Any) -> str:
+    return argument.decode() if isinstance(argument, bytes) else str(argument)

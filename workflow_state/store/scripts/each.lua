@@ -3,17 +3,16 @@
 --
 -- KEYS  those that all have in common, then each one's own
 -- ARGV  clock, execution id, number of keys in common, position of what only the last reply needs to have (0 = none),
---       then of each number of own keys, number of own arguments, these arguments
+--       JSON list: of each, number of own keys, then own arguments, all text
 -- Returns the replies, in order.
 -- Invariant: that of the script.
 local common, last_only = tonumber(ARGV[3]), tonumber(ARGV[4])
-local key, at, replies = common, 5, {}
-while at <= #ARGV do
-  local own_keys, own_args = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+local key, replies = common, {}
+for _, call in ipairs(cjson.decode(ARGV[5])) do
   local keys, args = {unpack(KEYS, 1, common)}, {ARGV[1], ARGV[2]}
-  for i = 1, own_keys do keys[common + i] = KEYS[key + i] end
-  for i = 1, own_args do args[2 + i] = ARGV[at + 1 + i] end
-  key, at = key + own_keys, at + 2 + own_args
+  for i = 1, call[1] do keys[common + i] = KEYS[key + i] end
+  for i = 2, #call do args[i + 1] = call[i] end
+  key = key + call[1]
   replies[#replies + 1] = one(keys, args)
 end
 for i = 1, #replies - 1 do
