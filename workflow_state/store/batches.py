@@ -53,13 +53,13 @@ class BatchStore:
         return [reply[0].decode() for reply in replies], head
 
     def _each(
-        self, script: str, execution_id: str, calls: Sequence[Call], last_only: int, tries: int | None = None
+        self, script: str, execution_id: str, calls: Sequence[Call], head_at: int, tries: int | None = None
     ) -> list[Any]:
         keys = [self._store.keys.execution(execution_id), *(key for own, _ in calls for key in own)]
         # One argument for all of them: to encode and to parse thousands would take longer than the rest.
         packed = json.dumps([[len(own), *map(_text, args)] for own, args in calls])
         common = 1 + len(SPELLED[script])
-        replies: list[Any] = self._store.run(f"{script}_each", keys, [execution_id, common, last_only, packed], tries)
+        replies: list[Any] = self._store.run(f"{script}_each", keys, [execution_id, common, head_at, packed], tries)
         return replies
 
 
