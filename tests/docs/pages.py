@@ -13,8 +13,6 @@ from workflow_state.cli.worker import WorkerProcess
 
 DOCS = ROOT / "docs"
 _FILE = re.compile(r"# (/?[\w./@-]+\.\w+)\n")
-#: First line of a block that is shown and not run; what it shows is tested elsewhere.
-NOT_RUN = "# doc: not run here\n"
 
 
 def file_name(block: Block) -> str | None:
@@ -38,7 +36,7 @@ def write_files(page: str, folder: Path) -> list[str]:
 def scripts(page: str) -> list[Block]:
     """The page's Python blocks that are no files."""
     every = blocks(DOCS / page, "python")
-    return [block for block in every if not file_name(block) and not block.code.startswith(NOT_RUN)]
+    return [block for block in every if not file_name(block)]
 
 
 def check_scripts(page: str, folder: Path, environ: Mapping[str, str]) -> None:
