@@ -6,9 +6,9 @@ FROM python:3.12-slim
 RUN useradd --create-home worker
 WORKDIR /app
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md workflow_state_celery.py ./
 COPY workflow_state ./workflow_state
-RUN pip install --no-cache-dir . "flower>=2.0" && rm -rf workflow_state pyproject.toml README.md
+RUN pip install --no-cache-dir . "flower>=2.0" && rm -rf workflow_state workflow_state_celery.py pyproject.toml README.md
 
 # Celery reads it from the working directory.
 COPY celeryconfig.py ./
