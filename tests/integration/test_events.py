@@ -28,17 +28,23 @@ SETTINGS = {**own_app.SETTINGS, "events": True}
 
 
 @pytest.fixture(scope="module")
-def loud(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The user's app with events on, its worker, and its client side current."""
+def loud_site(database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The user's app with events on, and its worker."""
     found = Site(own_app.make_app(), own_app.__name__, database(), tmp_path_factory.mktemp("loud"))
     found.app.conf.workflow_state = SETTINGS
     found.settings(workflow_state={"events": True})
     try:
         found.start_worker()
-        with found.current():
-            yield found
+        yield found
     finally:
         found.close()
+
+
+@pytest.fixture
+def loud(loud_site: Site) -> Iterator[Site]:
+    """That app is the current one."""
+    with loud_site.current():
+        yield loud_site
 
 
 @contextmanager
@@ -69,6 +75,11 @@ def of(seen: list[Event], execution_id: str) -> list[Event]:
     return list({event.sequence: event for event in seen if event.execution_id == execution_id}.values())
 
 
+def ended(seen: list[Event], execution_id: str) -> bool:
+    """Whether the last event of an execution has come."""
+    return any(event.type in LAST for event in seen if event.execution_id == execution_id)
+
+
 def test_listeners_get_what_the_history_has(loud: Site) -> None:
     """One message for everything that happens, in order, numbered without a gap; O4: one request a started attempt."""
     listener, seen = collector(loud)
@@ -76,7 +87,7 @@ def test_listeners_get_what_the_history_has(loud: Site) -> None:
         retried = action("a", "test.flaky", inputs={"times": 1}, retry=QUICK)
         skipped = action("c", "test.echo", "a", condition={"if": "${a.status} != 'completed'"})
         state = run(plan(retried, action("b", "test.echo", "a"), skipped))
-        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+        wait_until(lambda: ended(seen, state.id), TIMEOUT)
     assert of(seen, state.id) == StateManager().history(state.id)
     requests = [(e.action_id, e.attempt) for e in of(seen, state.id) if e.type == "action.execute.requested"]
     assert sorted(requests) == [("a", 1), ("a", 2), ("b", 1)]
@@ -111,7 +122,7 @@ def test_a_named_queue_gathers_while_nobody_listens(loud: Site) -> None:
     wait_until(lambda: loud.fields(state.id).get("closed") == "1", TIMEOUT)
     again, seen = collector(loud, queue=name)
     with listening(again):
-        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+        wait_until(lambda: ended(seen, state.id), TIMEOUT)
         wait_until(lambda: not loud.redis.exists("unacked"), TIMEOUT)
     assert of(seen, state.id) == StateManager().history(state.id)
     assert not loud.redis.exists(name)
@@ -169,7 +180,7 @@ def test_nothing_secret_is_in_events(loud: Site) -> None:
     listener, seen = collector(loud)
     with listening(listener):
         state = run(plan(action("a", inputs={"password": "hunter2hunter2", "other": "visible-value"})))
-        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+        wait_until(lambda: ended(seen, state.id), TIMEOUT)
     text = b"".join(EVENT.dump_json(event) for event in of(seen, state.id)).decode()
     assert "hunter2hunter2" not in text
     assert "visible-value" not in text

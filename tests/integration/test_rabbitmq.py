@@ -11,12 +11,11 @@ import pytest
 from tests.integration.apps import own_app
 from tests.integration.outcomes import QUICK, TIMEOUT, output, run
 from tests.integration.services import running_service
-from tests.integration.test_events import collector, listening, of
+from tests.integration.test_events import collector, ended, listening, of
 from tests.rabbitmq import BrokerNotFoundError, running_rabbitmq
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import StateManager, execute_plan
-from workflow_state.event_types import LAST
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +48,7 @@ def test_a_plan_runs_and_its_events_arrive(rabbit: Site) -> None:
     with listening(listener), listening(actions):
         retried = action("a", "test.flaky", inputs={"times": 1, "value": 5}, retry=QUICK)
         state = run(plan(retried, action("b", "test.value", "a", inputs={"value": "${a.output}"})))
-        wait_until(lambda: any(event.type in LAST for event in seen), TIMEOUT)
+        wait_until(lambda: ended(seen, state.id), TIMEOUT)
         wait_until(lambda: len(started) == 2, TIMEOUT)
     assert (state.status, output(state, "b")) == ("completed", 5)
     assert of(seen, state.id) == StateManager().history(state.id)
