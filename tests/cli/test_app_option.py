@@ -101,6 +101,15 @@ def test_doctor_in_a_terminal_and_in_a_pipe(cli: CommandLine) -> None:
     assert findings["workers"] == "ok"
 
 
+def test_an_eager_app_has_no_workers_to_hand_a_plan_to(cli: CommandLine, tmp_path: Path) -> None:
+    """A plan that would wait for ever is refused instead, with what to do."""
+    (tmp_path / "eager.py").write_text(f"from {APP} import app\napp.conf.task_always_eager = True\n")
+    (tmp_path / "plan.yaml").write_text("actions: [{id: a, actionDefinitionId: test.echo}]\n")
+    done = run([*COMMAND, "-A", "eager", "run", "plan.yaml"], cwd=tmp_path, env=cli.env)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "runs its tasks in process, so no worker would get the plan" in done.stderr
+
+
 def test_celery_itself_does_not_import_the_library() -> None:
     """Celery loads plugins in every process, workers of apps that have nothing to do with us among them."""
     code = "import sys, celery.bin.celery as c; print('workflow' in c.celery.commands, 'workflow_state' in sys.modules)"

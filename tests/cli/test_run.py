@@ -149,7 +149,7 @@ def test_a_plan_that_nobody_takes_says_what_is_missing(database: Callable[[], st
         [*COMMAND, "run", "-", "--id", "x", "--watch", "--timeout", "3"], cwd=tmp_path, env=env, stdin=two_actions()
     )
     assert done.returncode == 6
-    missing = "No worker has taken it yet; `celery -A workflow_state.app worker` starts one"
+    missing = "Nothing has begun: no worker listens, or all are busy; `celery -A workflow_state.app worker` starts one"
     assert missing in done.stdout
     assert missing in run([*COMMAND, "status", "x"], cwd=tmp_path, env=env).stdout
 

@@ -52,6 +52,10 @@ def run_command(
 
 def _start(session: Session, plan: ExecutionPlan, execution_id: str) -> bool:
     """Whether it is a new execution."""
+    if session.app.conf.task_always_eager:
+        hint = "turn task_always_eager off, or use workflow_state.testing.run_plan"
+        message = f"The app {session.target} runs its tasks in process, so no worker would get the plan: {hint}"
+        raise CommandError(message, Exit.BAD_INPUT)
     if session.engine.store.head(execution_id) is not None:
         return False
     try:

@@ -140,7 +140,7 @@ def _show_next(screen: Console, session: Session, state: ExecutionState, found: 
         for words in found.next:
             say(screen, f"  {session.command(*words)}")
     elif is_untaken(state):
-        say(screen, f"No worker has taken it yet; `{session.worker_command()}` starts one")
+        say(screen, f"Nothing has begun: no worker listens, or all are busy; `{session.worker_command()}` starts one")
 
 
 def _shown_levels(state: ExecutionState, program: Program) -> list[list[str]]:

@@ -124,7 +124,9 @@ class Notes:
                 command = self._session.command("confirm", state.id, asked.action_id, "--yes")
                 self._say(f"{asked.action_id} waits for a person; answer with `{command}`, or --no")
         if is_untaken(state) and time.monotonic() - self._began > TAKEN:
-            self._say(f"No worker has taken it yet; `{self._session.worker_command()}` starts one")
+            self._say(
+                f"Nothing has begun: no worker listens, or all are busy; `{self._session.worker_command()}` starts one"
+            )
         if state.paused and not state.status.ended:
             self._say(f"It is paused; `{self._session.command('resume', state.id)}` lets it go on")
 
