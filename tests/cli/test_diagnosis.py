@@ -171,6 +171,7 @@ def test_a_large_run_shows_what_stands_out() -> None:
     assert "│ bad" in shown
     assert "│ a7 " not in shown
     assert "and 500 actions completed, or not begun yet" in shown
+    assert printed(*ended(plan(*wide))).startswith("plan, execution order-1\nand 500 actions completed")
 
 
 def test_text_from_outside_cannot_steer_the_terminal() -> None:

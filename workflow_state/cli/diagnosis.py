@@ -76,9 +76,9 @@ def diagnose(state: ExecutionState, program: Program) -> Diagnosis:
 
 
 def is_untaken(state: ExecutionState) -> bool:
-    """Whether nothing at all has happened in an execution: most likely no worker listens."""
+    """Whether nothing at all has happened in an execution that workers drive: most likely none listens."""
     still = all(action.status is ActionStatus.PENDING for action in state.action_states.values())
-    return still and not (state.status.ended or state.paused or state.confirmations)
+    return still and state.status is ExecutionStatus.RUNNING and not (state.paused or state.confirmations)
 
 
 def _never_began(action: ActionExecutionState, state: ExecutionState) -> bool:

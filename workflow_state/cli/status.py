@@ -56,7 +56,11 @@ def status_document(session: Session, state: ExecutionState, program: Program) -
 def show_status(screen: Console, session: Session, state: ExecutionState, program: Program) -> None:
     """Everything in one look: the table first, as what matters most stands at the end, above the prompt."""
     shown = _shown_levels(state, program)
-    print_table(screen, state, shown, f"{program.title}, execution {state.id}")
+    title = f"{program.title}, execution {state.id}"
+    if any(shown):
+        print_table(screen, state, shown, title)
+    else:
+        say(screen, (title, "bold"))
     if hidden := len(state.action_states) - sum(map(len, shown)):
         say(screen, (f"and {count(hidden, 'action')} completed, or not begun yet", "dim"))
     show_end(screen, session, state, program)
