@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from tests.integration.outcomes import ONCE, TIMEOUT, run, statuses
+from tests.integration.outcomes import ONCE, TIMEOUT, output, run, statuses
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import ExecutionState, ExecutionStatus, StateManager, execute_plan
@@ -193,3 +193,30 @@ def test_what_was_left_undecided_is_decided_by_what_has_ended_since(fresh: Site)
     assert statuses(StateManager().get_full_state(execution_id)) == {"a": "skipped", "b": "skipped", "c": "pending"}
     assert fresh.redis.llen(fresh.queue) == 1, "only c is sent"
     StateManager().cancel_execution(execution_id)
+
+
+def test_a_rerun_runs_what_is_left_and_nothing_else(library: Site) -> None:
+    """``first`` is run again, and what it leads to has been given: a result for ``given``, a skip for ``left_out``.
+    Neither has a turn when ``first`` ends, and the join behind them runs when all have ended.
+    """
+    wanted = flow(
+        action("first", "test.value", inputs={"value": 1}),
+        action("given", "test.value", "first", inputs={"value": 2}),
+        action("left_out", "test.value", "first"),
+        action("two", "test.value", "first", "given", inputs={"value": 3}),
+        action("join", "test.value", "given", "left_out", "two", inputs={"value": "${given.output}"}),
+        action("bad", "test.fail", "join", retry=ONCE),
+    )
+    manager, before = StateManager(), run(wanted)
+    again = manager.rerun(before.id, from_action="first", results={"given": 7}, skip=["left_out"])
+    state = manager.wait(again.id, TIMEOUT)
+    assert statuses(state) == {
+        "first": "completed",
+        "given": "completed",
+        "left_out": "skipped",
+        "two": "completed",
+        "join": "completed",
+        "bad": "failed",
+    }
+    assert output(state, "join") == 7
+    assert library.runs(again.id) == {"first": 1, "two": 1, "join": 1, "bad": 1}

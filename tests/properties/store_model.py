@@ -334,9 +334,10 @@ class Model:
         """Whose turn has come by the end of what they wait for; not ``fresh``: whose has, and who is still ready."""
         turns: list[str] = []
         for name, needs in () if found.stopping else waiting:
-            if fresh:
+            if fresh and needs > 1:
                 found.met[name] = found.met.get(name, 0) + 1
-            if (found.met[name] == needs) if fresh else (name in found.ready):
+            come = name not in found.actions and (needs == 1 or found.met.get(name) == needs)
+            if come if fresh else name in found.ready:
                 turns.append(name)
                 if fresh:
                     found.ready[name] = self.now

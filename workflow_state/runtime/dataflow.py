@@ -44,7 +44,7 @@ class Dataflow(Schedule):
             ended = {name for name, record in self._flow.begun(execution_id).items() if record.ended_at is not None}
         met = {name: sum(need in ended for need in step.needs) for name, step in program.steps.items()}
         turns = [n for n, step in program.steps.items() if met[n] == len(step.needs) and n not in ended]
-        some = {name: count for name, count in met.items() if count and name not in ended}
+        some = {name: count for name, count in met.items() if 0 < count < len(program.steps[name].needs)}
         opened = self._flow.open(execution_id, turns, some, uuid.uuid4().hex, self.means.settings.lease_ms)
         reached("level opened")
         return opened

@@ -19,7 +19,7 @@ local record = record_of(actions, action_id)
 if record.token ~= token or record.status ~= 'running' or record.phase == 'retry' then
   if record.token == token and record.status ~= 'pending' then
     local turns = {}
-    if has_ended(record.status) then come_turns(execution, KEYS[7], KEYS[6], now, ARGV, 12, #ARGV, false, turns) end
+    if has_ended(record.status) then come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 12, #ARGV, false, turns) end
     return {'repeated', head_of(execution), turns}
   end
   return {'stale', head_of(execution)}
@@ -63,7 +63,7 @@ else
   if ARGV[9] == '1' then redis.call('HSETNX', execution, 'halted', action_id) end
 end
 local turns = {}
-come_turns(execution, KEYS[7], KEYS[6], now, ARGV, 12, #ARGV, true, turns)
+come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 12, #ARGV, true, turns)
 if redis.call('HINCRBY', execution, 'open', -1) == 0 then
   redis.call('ZADD', KEYS[3], now + tonumber(ARGV[11]), ARGV[2] .. '|')
 end

@@ -47,7 +47,7 @@ if settled > 0 and ARGV[4] ~= '' then redis.call('HSETNX', execution, 'halted', 
 local turns, at = {}, 7 + 2 * asked + 3 * ended
 for n = 1, ended do
   local last = at + 2 * tonumber(ARGV[at])
-  come_turns(execution, met, ready, now, ARGV, at + 1, last, fresh[n], turns)
+  come_turns(execution, actions, met, ready, now, ARGV, at + 1, last, fresh[n], turns)
   at = last + 1
 end
 if settled > 0 and redis.call('HINCRBY', execution, 'open', -settled) == 0 then

@@ -95,17 +95,22 @@ end
 -- nobody has.
 -- list, from first to last: by turns action id and number of its needs. fresh: the end is new; else it was counted
 -- before, and those are found that are still ready. Their ids are added to turns.
-local function come_turns(execution, met, ready, now, list, first, last, fresh, turns)
+local function come_turns(execution, actions, met, ready, now, list, first, last, fresh, turns)
   if first > last then return end
   local stops = redis.call('HMGET', execution, 'halted', 'cancel')
   if stops[1] or stops[2] then return end
+  local before = #turns
   for i = first, last, 2 do
+    local needs = tonumber(list[i + 1])
     if not fresh then
       if redis.call('ZSCORE', ready, list[i]) then turns[#turns + 1] = list[i] end
-    elseif redis.call('HINCRBY', met, list[i], 1) == tonumber(list[i + 1]) then
+    -- Who waits for nobody else needs no count. Who has a record before its turn was ended before the start: what a
+    -- rerun was given stays as it is.
+    elseif (needs == 1 or redis.call('HINCRBY', met, list[i], 1) == needs)
+      and redis.call('HEXISTS', actions, list[i]) == 0 then
       redis.call('ZADD', ready, now, list[i])
-      redis.call('HINCRBY', execution, 'open', 1)
       turns[#turns + 1] = list[i]
     end
   end
+  if fresh and #turns > before then redis.call('HINCRBY', execution, 'open', #turns - before) end
 end
