@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import workflow_state
 from tests.docs.documents import ROOT, blocks
 from tests.docs.pages import DOCS, check_scripts, scripts, worker_of, write_files
+from workflow_state import StateManager
 
 IN_PROCESS = ["concepts.md", "migration/original.md", "migration/canvas.md"]
 ON_A_WORKER = ["start.md", "howto/own-app.md", "howto/approvals.md"]
@@ -74,3 +77,29 @@ def test_no_code_is_left_out() -> None:
     assert pages - ours == set()
     assert ours <= pages
     assert all((ROOT / test).exists() or test in globals() for test in ELSEWHERE.values())
+
+
+#: What the original's documentation names.
+ORIGINAL = """
+    executePlan executeAction createStateManager initializeState updateActionStatus recordActionResult
+    getAvailableActions getActionResult getFullState validateExecutionPlan validatePlanLogic PlanValidationError
+    findCircularDependencies calculateExecutionMetrics areDependenciesSatisfied extractSuccessfulResults
+    createSequentialPipeline createFanOutFanInPattern createConditionalBranch createRetryWithFallback
+    createBatchProcessing parseReference resolveReference ReferenceParseError WorkflowLogger
+""".split()  # noqa: SIM905 - a line of text is shorter than a line of quotes
+
+
+def test_the_migration_guide_is_complete_and_true() -> None:
+    """Every name of the original is in its table, beside names that are there: public ones, or of the StateManager."""
+    text = (DOCS / "migration" / "original.md").read_text("utf-8")
+    table = text[text.index("## Name by name") : text.index("## What trigger.dev did")]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    left, right = " ".join(row[0] for row in rows), " ".join(row[1] for row in rows)
+    assert [name for name in ORIGINAL if not re.search(rf"\b{name}\b", left)] == []
+    named = {
+        name for code in re.findall(r"`([^`]+)`", right) for name in re.findall(r"(?<![\w@.])[A-Za-z]\w+(?=\()", code)
+    }
+    named |= set(re.findall(r"`([A-Za-z_]+)`", right))
+    known = {*workflow_state.__all__, *dir(StateManager), "AsyncResult", "retry", "structlog"}
+    assert len(named) > 20
+    assert named - known == set()
