@@ -50,7 +50,7 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
             id=action.id,
             definition=action.action_definition_id,
             level=level_of[action.id] if schedule == "levels" else None,
-            inputs=action.inputs,
+            inputs=dict(action.inputs),
             dependencies=tuple(action.dependencies),
             needs=tuple(needs[action.id]),
             successors=tuple(after[action.id]),
@@ -93,7 +93,7 @@ def _confirmation(action: PlannedAction) -> UserConfirmation | None:
 
 def _sources(action: PlannedAction, handling: Mapping[str, ErrorHandling]) -> tuple[str, ...]:
     """Whose results the action reads, the alternatives that may stand in for them included."""
-    read = [reference.action_id for reference in find_references(action.inputs)]
+    read = [reference.action_id for reference in find_references(dict(action.inputs))]
     if action.condition:
         read += [reference.action_id for reference in parse_condition(action.condition.if_).references]
     return tuple(with_stand_ins(read, handling))

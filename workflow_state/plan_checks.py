@@ -149,7 +149,7 @@ def _reference_problems(plan: ExecutionPlan, known: Names, needs: dict[str, list
 
 def _read_by(action: PlannedAction, number: int) -> Iterator[tuple[str, Reference | PlanProblem]]:
     """Each reference in an action's inputs and condition with its place, or the problem of reading it."""
-    for place, text in iter_strings(action.inputs, f"actions[{number}].inputs"):
+    for place, text in iter_strings(dict(action.inputs), f"actions[{number}].inputs"):
         if not text.isascii() and not is_text(text):
             yield place, PlanProblem("invalid_value", place, "The text has half of a surrogate pair")
         if "${" not in text:

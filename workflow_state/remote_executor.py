@@ -57,7 +57,7 @@ class RemoteExecutor:
         >>> service = threading.Thread(target=executor.run)
         >>> service.start()
         >>> counting = execute_plan.delay({"actions": [
-        ...     {"id": "count", "actionDefinitionId": "stock.count", "inputs": {"article": "card"}},
+        ...     {"id": "count", "actionDefinitionId": "stock.count", "inputs": {"article": "card"}, "timeout": 5000},
         ... ]})
         >>> counting.get(timeout=30).action_states["count"].result.output
         4

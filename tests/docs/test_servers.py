@@ -151,7 +151,7 @@ def unknown_fields(found: Any, known: Any, place: str) -> list[str]:
 
 def test_the_kubernetes_manifest_is_well_formed() -> None:
     """Every field is one of the API's, labels match their selectors, volumes are there, and the grace period is set."""
-    (block,) = blocks(SUPERVISION, "yaml")
+    block, _ = blocks(SUPERVISION, "yaml")
     documents = list(yaml.safe_load_all(block.code))
     for found in documents:
         spec = KINDS[found["apiVersion"], found["kind"]]

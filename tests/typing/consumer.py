@@ -50,6 +50,9 @@ assert_type(find_order.__name__, str)
 find_order("seven", None)  # type: ignore[arg-type]
 
 find = PlannedAction(id="find", action_definition_id="orders.find", inputs={"number": 7, "tags": ["a", None]})
+numbers = {"number": 7}
+PlannedAction(id="find", action_definition_id="orders.find", inputs=numbers)
+PlannedAction(id="find", action_definition_id="orders.find", inputs={"number": object()})  # type: ignore[dict-item]
 ship = PlannedAction(
     id="ship",
     action_definition_id="orders.ship",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
@@ -30,6 +30,18 @@ class _KeptAsTuple:
 
 #: A tuple of items, that a type checker lets be given as a list.
 Items = Annotated[Sequence[T], _KeptAsTuple()]
+
+
+class _KeptAsDict:
+    """Makes pydantic read and keep a mapping as a dict, which can be written as JSON."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        names, values = get_args(source)
+        return core_schema.dict_schema(handler.generate_schema(names), handler.generate_schema(values))
+
+
+#: A dict of JSON values, that a type checker lets be given as one of, say, numbers.
+JsonObject = Annotated[Mapping[str, JsonValue], _KeptAsDict()]
 
 
 class Model(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from workflow_state.models.base import MAX_MILLISECONDS, ActionId, BatchSize, Items, Milliseconds, Model
+from workflow_state.models.base import MAX_MILLISECONDS, ActionId, BatchSize, Items, JsonObject, Milliseconds, Model
 from workflow_state.models.enums import ErrorCategory
 
 
@@ -151,7 +151,7 @@ class PlannedAction(Model):
 
     id: ActionId
     action_definition_id: str = Field(min_length=1, max_length=300)
-    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: JsonObject = Field(default_factory=dict)
     dependencies: Items[str] = ()
     condition: Condition | None = None
     error_handling: ErrorHandling | None = None
