@@ -16,6 +16,7 @@ from workflow_state.program import SCHEMA_OF, Program, Step
 from workflow_state.references import find_references
 
 _NO_HANDLING = ErrorHandling()
+_RETRY = RetryPolicy()
 
 
 def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = "levels") -> Program:
@@ -39,12 +40,13 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
     level_of = graph.level_of(levels)
     after = graph.successors(needs)
     handling = {action.id: action.error_handling or _NO_HANDLING for action in plan.actions}
-    dependents = graph.successors({action.id: action.dependencies for action in plan.actions})
     principals: dict[str, list[str]] = {}
     for action in plan.actions:
         alternative = handling[action.id].alternative_action_id
         if alternative:
             principals.setdefault(alternative, []).append(action.id)
+    # Only alternatives add to whom an action waits for.
+    dependents = graph.successors({a.id: a.dependencies for a in plan.actions}) if principals else after
     steps = {
         action.id: Step(
             id=action.id,
@@ -61,7 +63,7 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
             fallback=(handling[action.id].fallback_value,) if handling[action.id].has_fallback else None,
             on_failure=_on_failure(action.id, handling, dependents, principals),
             on_skip=_on_skip(action.id, handling, dependents, principals),
-            retry=action.retry or RetryPolicy(),
+            retry=action.retry or _RETRY,
             timeout=action.timeout,
             confirmation=_confirmation(action),
             queue=action.queue,

@@ -88,7 +88,7 @@ def _cycle_problems(plan: ExecutionPlan) -> list[PlanProblem]:
         message = f"Circular dependency: {' → '.join(cycle)} (each waits for the next)"
         hint = f"remove one of these dependencies, for example {cycle[1]!r} from {cycle[0]!r}"
         problems.append(PlanProblem("cycle", f"actions[{number[cycle[0]]}].dependencies", message, hint))
-    if problems:
+    if problems or not alternatives_of(plan):
         return problems
     principals = {alternative: name for name, alternative in alternatives_of(plan).items()}
     for cycle in graph.cycles(scheduling_needs(plan)):

@@ -7,10 +7,12 @@ that meets a newer version than it knows leaves the work to a newer worker.
 from __future__ import annotations
 
 import json
+from dataclasses import field
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic.dataclasses import dataclass
 
 from workflow_state.errors import NewerSchemaError
 from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserConfirmation
@@ -27,8 +29,9 @@ class ProgramModel(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
 
-class Step(ProgramModel):
-    """One action, ready to run.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action, ready to run. Slots, since a plan may have a hundred thousand of them.
 
     ``needs`` is whom it waits for (its dependencies, and edges that alternatives add); ``sources`` whose
     results its inputs and condition read, stand-ins included; ``fallback`` a one-element tuple when a
@@ -41,8 +44,7 @@ class Step(ProgramModel):
     id: str
     definition: str
     level: int | None
-    # A factory: pydantic copies a mutable default deeply, for every step that is read.
-    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    inputs: dict[str, JsonValue] = field(default_factory=dict)
     dependencies: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     successors: tuple[str, ...] = ()

@@ -385,15 +385,16 @@ def test_advance_settles_what_does_not_run(bench: Bench) -> None:
 
 
 def test_published_parts(bench: Bench) -> None:
-    """A part is taken off when it is out; a late word about another level changes nothing."""
+    """A part is taken off when it is out, and the sweeper waits anew; a late word about a level changes nothing."""
     bench.advance(parts=2)
     bench.now += 50
     assert bench.store.published(bench.id, 0, 1, LOOK) == 1
-    assert bench.deadline() == START + LOOK
+    assert bench.deadline() == START + 50 + LOOK
+    bench.now += 50
     assert bench.store.published(bench.id, 3, 0, LOOK) == 0
     assert bench.store.parts_left(bench.id) == [0]
     assert bench.store.published(bench.id, 0, 0, LOOK) == 0
-    assert bench.deadline() == START + 50 + LOOK
+    assert bench.deadline() == START + 100 + LOOK
     assert bench.store.published(bench.id, 0, 0, LOOK) == 0
 
 

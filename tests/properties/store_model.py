@@ -155,7 +155,7 @@ class Model:
         if found is None or found.cursor != level:
             return 0
         found.parts.discard(part)
-        if not found.parts and found.open:
+        if found.open:
             self.look_after(execution_id)
         return len(found.parts)
 

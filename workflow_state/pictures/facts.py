@@ -7,7 +7,7 @@ of it when they are looked at.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -121,7 +121,7 @@ def _shown(program: Program, title: str, order: Sequence[str], cleaned: Sequence
             changes["condition"] = step.condition.model_copy(update={"if_": written["condition"]})
         if step.confirmation:
             changes["confirmation"] = step.confirmation.model_copy(update={"title": written["question"], "message": ""})
-        steps[name] = step.model_copy(update=changes)
+        steps[name] = replace(step, **changes)
     return program.model_copy(update={"title": title, "steps": steps})
 
 
