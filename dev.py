@@ -36,6 +36,7 @@ TARGETS = {
     "pythons": "run the unit tests on every supported Python that is on PATH",
     "browser": "install Debian's chromium and its driver, for the tests of pages; needs apt and root",
     "rabbitmq": "install Debian's RabbitMQ, for the tests of events on it; needs apt and root",
+    "node": "install Debian's node, on which pyright runs, for the tests of the public types; needs apt and root",
     "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
@@ -73,6 +74,7 @@ COMMANDS = {
 SYSTEM = {
     "browser": {"chromium": "chromium", "chromedriver": "chromium-driver"},
     "rabbitmq": {"rabbitmqctl": "rabbitmq-server"},
+    "node": {"node": "nodejs"},
 }
 CACHES = (".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
@@ -185,13 +187,13 @@ def install(uv: str, python: Path) -> None:
 
 def test_on_pythons(arguments: Sequence[str]) -> int:
     """Run the unit tests on every supported Python there is; the exit code is that of the first that fails."""
-    uv = find_uv()
     # A shim may be on PATH for a version that is not installed.
     found = {v: shutil.which(f"python{v}") for v in PYTHONS if answer([f"python{v}", "--version"])}
     missing = [version for version in PYTHONS if version not in found]
     say(f"found {', '.join(found) or 'no supported Python'}; not on PATH: {', '.join(missing) or 'none'}")
     if not found:
         raise DevError(f"put one of {', '.join(f'python{version}' for version in PYTHONS)} on PATH")
+    uv = find_uv()
     for version, path in found.items():
         venv = BUILD / f"python{version}"
         step(f"making {venv.relative_to(ROOT)}", [uv, "venv", "--quiet", "--clear", "--python", str(path), venv])

@@ -36,8 +36,8 @@ def pyright() -> None:
     """Needs node; pyright itself comes with its package."""
     if not shutil.which("node"):
         if os.environ.get("CI") == "true":
-            pytest.fail("CI=true and no node: pyright runs on it")
-        pytest.skip("pyright runs on node, which is not on PATH")
+            pytest.fail("CI=true and no node, on which pyright runs: `make node` installs Debian's, as root")
+        pytest.skip("no node, on which pyright runs: `make node` installs Debian's, as root")
 
 
 def test_a_consumer_type_checks_with_mypy(tmp_path: Path) -> None:

@@ -301,6 +301,21 @@ class TestSignals:
             assert wait_until(lambda: process.poll(), message="dev.py ends") == 9
 
 
+class TestPythons:
+    def test_it_says_which_it_does_not_find(self, project: Path) -> None:
+        """A shim without its version counts as not there; with no supported Python at all nothing is made."""
+        tools = project / "tools"
+        tools.mkdir()
+        (tools / "python3.12").write_text("#!/bin/sh\nexit 127\n")
+        (tools / "python3.12").chmod(0o755)
+        command = [sys.executable, str(project / "dev.py"), "pythons"]
+        done = subprocess.run(command, env={"PATH": str(tools)}, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stdout == f"dev: found no supported Python; not on PATH: {', '.join(dev.PYTHONS)}\n"
+        assert "put one of python3.11" in done.stderr
+        assert not (project / "build").exists()
+
+
 class TestLock:
     def test_it_names_no_place(self) -> None:
         """No index address and no path: the lock is the same wherever it is made."""
