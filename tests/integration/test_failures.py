@@ -35,7 +35,8 @@ def test_a_failing_action_fails_the_execution(site: Site) -> None:
             action("child", "test.echo", "breaks"),
             action("grandchild", "test.echo", "child", "sibling"),
             action("other", "test.echo", "sibling"),
-            id="print",
+            id="print-1",
+            name="print",
         )
     )
     failed_task = AsyncResult(action_task_id(result.id, "breaks"), app=site.app)

@@ -144,8 +144,8 @@ def check_id(execution_id: str) -> None:
         raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
 
 
-def execution_error(state: ExecutionState) -> PlanExecutionError:
-    """What the result of a plan that did not complete raises."""
+def execution_error(state: ExecutionState, title: str) -> PlanExecutionError:
+    """What the result of a plan that did not complete raises; ``title``: of the plan, for people."""
     failed = {
         name: action.error.message if action.error else action.status.value
         for name, action in state.action_states.items()
@@ -153,5 +153,5 @@ def execution_error(state: ExecutionState) -> PlanExecutionError:
     }
     cause = state.error.message if state.error else f"{len(failed)} actions failed"
     return PlanExecutionError(
-        f"Plan {state.plan_id!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
+        f"Plan {title!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
     )
