@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.figures import Figure, Findings
+from benchmarks.figures import Figure, Findings, Promise
 from benchmarks.lab import Lab
 from benchmarks.plans import SCHEDULES, plan
 from benchmarks.shapes import fan
@@ -25,4 +25,7 @@ def measure(lab: Lab, effort: Effort) -> Findings:
     raw_cost = Figure.median("raw, each", raw, "ms")
     batched = {name: Figure.median(f"{name}, each", found, "ms") for name, found in costs.items()}
     rates = (Figure.ratio(f"rate in batches, {name} / raw", raw_cost, cost) for name, cost in batched.items())
-    return Findings((raw_cost, *batched.values(), *rates))
+    shares = [Figure.ratio(f"{name}, each / raw", cost, raw_cost) for name, cost in batched.items()]
+    text = "in batches of 50 an action takes an eighth of a raw task"
+    promises = tuple(Promise(text, share.name, 1 / 8) for share in shares)
+    return Findings((raw_cost, *batched.values(), *rates, *shares), promises)

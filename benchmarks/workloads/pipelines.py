@@ -78,7 +78,11 @@ def measure(lab: Lab, effort: Effort) -> Findings:
             for pipeline in pipelines[: effort.size(len(pipelines), 1)]:
                 found = _ratios(lab, pipeline, 0.3 if effort.quick else 20.0, effort.slow_rounds)
                 figures += found
-                promises.append(Promise(f"{found[-1].name}, makespan / critical path", found[-1].name, 1.05))
+                *_, dataflow, against_levels = found
+                promises += [
+                    Promise(f"{dataflow.name}: makespan against critical path", dataflow.name, 1.05),
+                    Promise(f"{pipeline.name}: dataflow no slower than levels", against_levels.name, 1.05),
+                ]
     return Findings(tuple(figures), tuple(promises))
 
 
@@ -88,4 +92,5 @@ def _ratios(lab: Lab, pipeline: Pipeline, seconds: float, rounds: int) -> list[F
     for _ in range(rounds):
         for schedule, found in samples.items():
             found.append(lab.run(pipeline.plan(schedule, scale))[0] / seconds)
-    return [Figure.median(f"{pipeline.name}, {schedule}", found, "x") for schedule, found in samples.items()]
+    levels, dataflow = (Figure.median(f"{pipeline.name}, {name}", found, "x") for name, found in samples.items())
+    return [levels, dataflow, Figure.ratio(f"{pipeline.name}, dataflow / levels", dataflow, levels)]
