@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import environment, report
+from benchmarks import environment, page, report
 from benchmarks.app import app, raw_noop
 from benchmarks.figures import Findings
 from benchmarks.lab import Lab, open_lab
@@ -42,13 +42,24 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, metavar="N", help=rounds)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only to see that it works")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write figures, samples and environment there")
+    parser.add_argument(
+        "--page", action="store_true", help="write docs/performance.md anew from a whole run, or of large"
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 when a promise was not kept")
     given = parser.parse_args(words)
     given.slow_rounds = given.rounds or 1
     given.rounds = given.rounds or (1 if given.quick else ROUNDS)
-    wanted = given.only or [*(name for name, workload in WORKLOADS.items() if workload.usual), COMPARISON]
+    named = given.only
+    wanted = named or [*(name for name, workload in WORKLOADS.items() if workload.usual), COMPARISON]
     given.peers = (given.peer or list(PEERS)) if COMPARISON in wanted and not given.no_peers else []
     given.only = [name for name in wanted if name != COMPARISON]
+    if given.page:
+        partly = given.quick or given.no_peers or given.peer or named not in (None, ["large"])
+        if partly or given.json:
+            parser.error(
+                "--page is for a whole run, with nothing left out, or for --only large; it writes its own JSON"
+            )
+        given.json = page.LARGE if named else page.FIGURES
     return given
 
 
@@ -59,29 +70,41 @@ def warm_up(lab: Lab) -> None:
         lab.drain(20)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the workloads that were asked for; the exit code."""
-    given = arguments(words)
+def measure(lab: Lab, given: argparse.Namespace, console: Console) -> dict[str, Findings]:
+    """Run what was asked for, print it, and write it down: after each workload, as a whole run takes a while."""
     effort = Effort(given.rounds, given.slow_rounds, given.quick)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    settings = {"rounds": given.rounds, "slow_rounds": given.slow_rounds, "quick": given.quick}
+    facts = environment.facts(lab.client, app.conf)
     found: dict[str, Findings] = {}
     peers: dict[str, Standing] = {}
+
+    def save() -> None:
+        if given.json:
+            report.write(given.json, report.to_json(facts, settings, found, peers))
+
+    console.print(report.headline(facts))
+    if given.quick:
+        console.print("quick: tiny sizes whatever the titles say; no promise is judged\n")
+    warm_up(lab)
+    for name in given.only:
+        found[name] = WORKLOADS[name].measure(lab, effort)
+        report.show(console, WORKLOADS[name], found[name], judge=not given.quick)
+        save()
+    if given.peers:
+        chosen = [PEERS[name] for name in given.peers]
+        peers |= compare.measure(lab, effort, chosen, lambda line: console.print(f"beside others: {line}"))
+        table.show(console, peers)
+        save()
+    return found
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The exit code: 1 when ``--check`` was asked for and a promise was not kept."""
+    given = arguments(words)
     with open_lab(app, raw_noop) as lab:
-        facts = environment.facts(lab.client, app.conf)
-        console.print(report.headline(facts))
-        if given.quick:
-            console.print("quick: tiny sizes whatever the titles say; no promise is judged\n")
-        warm_up(lab)
-        for name in given.only:
-            found[name] = WORKLOADS[name].measure(lab, effort)
-            report.show(console, WORKLOADS[name], found[name], judge=not given.quick)
-        if given.peers:
-            chosen = [PEERS[name] for name in given.peers]
-            peers = compare.measure(lab, effort, chosen, lambda line: console.print(f"beside others: {line}"))
-            table.show(console, peers)
-    if given.json:
-        settings = {"rounds": given.rounds, "slow_rounds": given.slow_rounds, "quick": given.quick}
-        report.write(given.json, report.to_json(facts, settings, found, peers))
+        found = measure(lab, given, Console(width=None if sys.stdout.isatty() else 120))
+    if given.page:
+        page.write()
     kept = given.quick or all(findings.kept(p) for findings in found.values() for p in findings.promises)
     return 1 if given.check and not kept else 0
 

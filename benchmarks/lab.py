@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,22 @@ TIMEOUT = 1800.0
 class Lab:
     """Measures on one app whose only worker is ours. Times are seconds.
 
-    ``raw_task``: the no-op task that everything is compared with.
+    ``raw_task``: the no-op task that everything is compared with. ``worker_pid``: of the worker's main process.
     """
 
     app: Celery
     raw_task: Any
-    server_pid: int
     worker_pid: int
 
     @property
     def client(self) -> Any:
         """Of the server that is broker and result backend at once."""
         return self.app.backend.client
+
+    @property
+    def server_pid(self) -> int:
+        """The server's process."""
+        return int(self.client.info("server")["process_id"])
 
     def drain(self, count: int, poll: float = POLL) -> float:
         """How long the worker takes for ``count`` raw no-op tasks that all wait in its queue.
@@ -145,5 +149,4 @@ def open_lab(app: Celery, raw_task: Any) -> Iterator[Lab]:
     with EmbeddedServer(settings=SERVER_SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
         app.conf.update(broker_url=server.url, result_backend=server.url)
         with running_worker(app, server.url, Path(folder) / "worker.log") as worker_pid:
-            lab = Lab(app, raw_task, 0, worker_pid)
-            yield replace(lab, server_pid=lab.client.info("server")["process_id"])
+            yield Lab(app, raw_task, worker_pid)

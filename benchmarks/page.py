@@ -1,15 +1,15 @@
-"""docs/performance.md from the JSON of a run: ``python -m benchmarks.page``, after ``make bench ARGS="--json ..."``.
+"""docs/performance.md from the JSON of a run.
 
-The words of the page are written by hand. What stands between two marks of the same name is written here, and a
-test looks that page, picture and JSON agree.
+``make bench ARGS=--page`` measures and writes both; ``python -m benchmarks.page`` writes the page again. The words
+of the page are written by hand. What stands between two marks of one name is written here, and a test looks that page,
+picture and JSON agree.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks import plot
@@ -97,16 +97,12 @@ def _terms(peers: Mapping[str, Any]) -> Iterator[str]:
                 yield f"  {TITLES[shape].capitalize()} ({found['size']}): {said}."
 
 
-def main(words: Sequence[str]) -> int:
-    """Write page and picture anew."""
-    if words:
-        print("usage: python -m benchmarks.page", file=sys.stderr)
-        return 2
+def write() -> None:
+    """Write page and picture anew from the JSON files."""
     usual, large = (json.loads(path.read_text("utf-8")) for path in (FIGURES, LARGE))
     PAGE.write_text(fill(PAGE.read_text("utf-8"), usual, large), "utf-8")
     PICTURE.write_text(plot.draw(usual["peers"], TITLES), "utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    write()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import page
 from benchmarks.__main__ import arguments
 from benchmarks.peers.catalogue import PEERS
 
@@ -69,7 +70,23 @@ def test_peers_are_measured_by_default_and_not_when_something_else_is_asked_for(
     assert (arguments(["--rounds", "7"]).rounds, arguments(["--rounds", "7"]).slow_rounds) == (7, 7)
 
 
-@pytest.mark.parametrize("words", [["--only", "nothing"], ["--rounds", "0"]])
+def test_the_page_is_written_from_whole_runs_only() -> None:
+    """A part of a run would leave the page without the rest."""
+    assert arguments(["--page"]).json == page.FIGURES
+    assert arguments(["--page", "--only", "large"]).json == page.LARGE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--only", "nothing"],
+        ["--rounds", "0"],
+        ["--page", "--quick"],
+        ["--page", "--only", "grid"],
+        ["--page", "--no-peers"],
+        ["--page", "--json", "elsewhere.json"],
+    ],
+)
 def test_a_wrong_argument_is_refused_before_anything_starts(words: list[str]) -> None:
     """The message names it."""
     command = [sys.executable, "-m", "benchmarks", *words]

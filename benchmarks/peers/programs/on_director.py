@@ -1,7 +1,6 @@
 """celery-director: levels are the groups of a workflow in YAML; a database row for each task says how it is.
 
-Its workflows become one canvas of Celery, so that, as there, a task stands between two groups. It reads its settings
-when it is imported, and so this module is to be imported with ``DIRECTOR_HOME`` and its like set.
+Its workflows become one canvas of Celery, so that, as there, a task stands between two groups.
 """
 
 from __future__ import annotations
