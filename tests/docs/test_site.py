@@ -65,3 +65,19 @@ def test_the_site_is_whole_and_needs_no_other(tmp_path: Path) -> None:
         # Nothing of the machine that built it.
         assert str(ROOT) not in html, page
         assert os.path.expanduser("~/") not in html, page
+
+
+@pytest.mark.parametrize("page", ["index.md", "reference/index.md"])
+def test_pages_are_linked_for_readers_of_the_code(page: str) -> None:
+    """What the site's navigation has, the page links in plain Markdown too, which the code's own site shows."""
+    text = (DOCS / page).read_text("utf-8")
+    trees = re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    entries = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    assert entries
+    assert [entry for entry in entries if f"]({entry}.md)" not in text] == []
+
+
+def test_links_have_a_text() -> None:
+    """MyST would fill in a title for a link without a text; other readers of Markdown show nothing."""
+    empty = [path for path in sorted(DOCS.rglob("*.md")) if "[](" in path.read_text("utf-8")]
+    assert empty == []
