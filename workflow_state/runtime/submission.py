@@ -152,6 +152,4 @@ def execution_error(state: ExecutionState, title: str) -> PlanExecutionError:
         if action.status == "failed"
     }
     cause = state.error.message if state.error else f"{len(failed)} actions failed"
-    return PlanExecutionError(
-        f"Plan {title!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed
-    )
+    return PlanExecutionError(f"Plan {title!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed)
