@@ -42,9 +42,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=_positive, metavar="N", help=rounds)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only to see that it works")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write figures, samples and environment there")
-    parser.add_argument(
-        "--page", action="store_true", help="write docs/performance.md anew from a whole run, or of large"
-    )
+    parser.add_argument("--page", action="store_true", help="write that part of docs/performance.md anew")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a promise was not kept")
     given = parser.parse_args(words)
     given.slow_rounds = given.rounds or 1
@@ -54,12 +52,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     given.peers = (given.peer or list(PEERS)) if COMPARISON in wanted and not given.no_peers else []
     given.only = [name for name in wanted if name != COMPARISON]
     if given.page:
-        partly = given.quick or given.no_peers or given.peer or named not in (None, ["large"])
-        if partly or given.json:
-            parser.error(
-                "--page is for a whole run, with nothing left out, or for --only large; it writes its own JSON"
-            )
-        given.json = page.LARGE if named else page.FIGURES
+        parts = {None: page.FIGURES if given.no_peers else None, COMPARISON: page.PEERS, "large": page.LARGE}
+        given.page = parts.get(",".join(named) if named else None)
+        if given.page is None or given.quick or given.peer or given.json:
+            parser.error("--page goes with --no-peers, --only peers, or --only large, and writes its own JSON")
+        given.json = given.page
     return given
 
 

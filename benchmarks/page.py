@@ -1,8 +1,8 @@
-"""docs/performance.md from the JSON of a run.
+"""docs/performance.md from the JSON of its runs.
 
-``make bench ARGS=--page`` measures and writes both; ``python -m benchmarks.page`` writes the page again. The words
-of the page are written by hand. What stands between two marks of one name is written here, and a test looks that page,
-picture and JSON agree.
+``make bench ARGS="--no-peers --page"`` and its like measure and write; ``python -m benchmarks.page`` writes the page
+again. The words of the page are written by hand. What stands between two marks of one name is written here, and a test
+looks that page, picture and JSON agree.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from benchmarks.worker import ROOT
 
 DOCS = ROOT / "docs"
 PAGE, PICTURE = DOCS / "performance.md", DOCS / "performance.svg"
-#: Of the usual run, and of the one with the plans that take minutes.
-FIGURES, LARGE = DOCS / "performance.json", DOCS / "performance-large.json"
+#: Each of one run: the usual workloads, the comparison with others, and the plans that take minutes.
+FIGURES, PEERS, LARGE = (DOCS / f"performance{part}.json" for part in ("", "-peers", "-large"))
 TITLES = {name: trial.title for name, trial in TRIALS.items()}
 
 Report = Mapping[str, Any]
 
 
-def fill(page: str, usual: Report, large: Report) -> str:
-    """The page with the figures of two runs in it.
+def fill(page: str, usual: Report, beside: Report, large: Report) -> str:
+    """The page with the figures of three runs in it.
 
     Raises:
         ValueError: a mark is missing.
@@ -35,10 +35,11 @@ def fill(page: str, usual: Report, large: Report) -> str:
     workloads = {**usual["workloads"], **large["workloads"]}
     texts = {
         "environment": headline(usual["environment"]).strip(),
+        "environment of peers": headline(beside["environment"]).strip(),
         "environment of large": headline(large["environment"]).strip(),
         "promises": "\n".join(_promises(workloads)),
-        "peers": "\n".join(_peers(usual["peers"])),
-        "terms": "\n".join(_terms(usual["peers"])),
+        "peers": "\n".join(_peers(beside["peers"])),
+        "terms": "\n".join(_terms(beside["peers"])),
         "figures": "\n".join(_figures(workloads)),
     }
     for name, text in texts.items():
@@ -99,9 +100,9 @@ def _terms(peers: Mapping[str, Any]) -> Iterator[str]:
 
 def write() -> None:
     """Write page and picture anew from the JSON files."""
-    usual, large = (json.loads(path.read_text("utf-8")) for path in (FIGURES, LARGE))
-    PAGE.write_text(fill(PAGE.read_text("utf-8"), usual, large), "utf-8")
-    PICTURE.write_text(plot.draw(usual["peers"], TITLES), "utf-8")
+    usual, beside, large = (json.loads(path.read_text("utf-8")) for path in (FIGURES, PEERS, LARGE))
+    PAGE.write_text(fill(PAGE.read_text("utf-8"), usual, beside, large), "utf-8")
+    PICTURE.write_text(plot.draw(beside["peers"], TITLES), "utf-8")
 
 
 if __name__ == "__main__":

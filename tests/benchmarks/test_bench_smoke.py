@@ -71,8 +71,9 @@ def test_peers_are_measured_by_default_and_not_when_something_else_is_asked_for(
 
 
 def test_the_page_is_written_from_whole_runs_only() -> None:
-    """A part of a run would leave the page without the rest."""
-    assert arguments(["--page"]).json == page.FIGURES
+    """A part of one would leave the page without the rest."""
+    assert arguments(["--page", "--no-peers"]).json == page.FIGURES
+    assert arguments(["--page", "--only", "peers"]).json == page.PEERS
     assert arguments(["--page", "--only", "large"]).json == page.LARGE
 
 
@@ -81,10 +82,10 @@ def test_the_page_is_written_from_whole_runs_only() -> None:
     [
         ["--only", "nothing"],
         ["--rounds", "0"],
-        ["--page", "--quick"],
+        ["--page", "--no-peers", "--quick"],
         ["--page", "--only", "grid"],
-        ["--page", "--no-peers"],
-        ["--page", "--json", "elsewhere.json"],
+        ["--page"],
+        ["--page", "--no-peers", "--json", "elsewhere.json"],
     ],
 )
 def test_a_wrong_argument_is_refused_before_anything_starts(words: list[str]) -> None:
