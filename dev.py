@@ -56,7 +56,8 @@ VARIABLES = {
 # Every warning is an error: a link that leads nowhere, a name in a docstring that is not there, a page without a link.
 DOCS = "sphinx-build --builder html --fail-on-warning --keep-going --quiet --fresh-env docs build/docs"
 LINT = ["ruff check .", "ruff format --check ."]
-TEST = "python -m pytest ARGS"
+#: Modules stay whole, as their fixtures are workers and servers.
+TEST = "python -m pytest -n 3 --dist loadfile ARGS"
 COMMANDS = {
     "setup": ["python --version"],
     "demo": ["workflow-state demo PLAN ACTIONS ARGS"],

@@ -131,7 +131,11 @@ def test_without_observers_nothing_is_sent_for_them() -> None:
     assert run_python(code) == "[]\n"
 
 
-@pytest.mark.parametrize(("sent_at", "known"), [(time.time() - 4, True), (None, False), ("soon", False), ({}, False)])
+@pytest.mark.parametrize(
+    ("sent_at", "known"),
+    [(time.time() - 4, True), (None, False), ("soon", False), ({}, False)],
+    ids=["told", "not told", "no number", "an object"],
+)
 def test_a_message_may_say_anything_of_its_wait(sent_at: object, known: bool) -> None:
     """The time in a message's header is used if it is one; an attempt does not fail over one that is not."""
     seen = Seen()
