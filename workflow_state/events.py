@@ -167,6 +167,18 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
             return Queue(self._queue_name, bindings=bindings, durable=True)
         return Queue(self._queue_name, bindings=bindings, durable=False, auto_delete=True, exclusive=True)
 
+    def declare(self) -> None:
+        """Have a named queue gather events from now on, before ``run`` reads it.
+
+        Raises:
+            ValueError: the queue has no name, and so is there only while its listener runs.
+            kombu.exceptions.OperationalError: the broker is away.
+        """
+        if not self._shared:
+            raise ValueError("Only a queue with a name gathers events while nobody listens: EventListener(queue=...)")
+        with self._app.connection_for_write() as connection, connection.channel() as channel:
+            self.queue(channel).declare()
+
     def run(self, *args: Any, **options: Any) -> None:
         """Listen until ``stop``; a queue of its own is gone afterwards, also when a signal ended it."""
         try:

@@ -113,11 +113,10 @@ def test_handlers_get_the_types_they_ask_for(loud: Site) -> None:
 
 
 def test_a_named_queue_gathers_while_nobody_listens(loud: Site) -> None:
-    """What happens while a named listener is away is there when it comes back, and is acknowledged once handled."""
+    """A queue that was declared is there when its listener comes, and what it has is acknowledged once handled."""
     name = f"gathers-{uuid.uuid4().hex}"
     first, seen = collector(loud, queue=name)
-    with listening(first):
-        pass
+    first.declare()
     state = run(plan(action("a")))
     wait_until(lambda: loud.fields(state.id).get("closed") == "1", TIMEOUT)
     again, seen = collector(loud, queue=name)
@@ -126,6 +125,12 @@ def test_a_named_queue_gathers_while_nobody_listens(loud: Site) -> None:
         wait_until(lambda: not loud.redis.exists("unacked"), TIMEOUT)
     assert of(seen, state.id) == StateManager().history(state.id)
     assert not loud.redis.exists(name)
+
+
+def test_a_queue_without_a_name_cannot_gather(loud: Site) -> None:
+    """It is there only while its listener runs, and says so."""
+    with pytest.raises(ValueError, match="EventListener\\(queue="):
+        EventListener(loud.app).declare()
 
 
 def test_a_handler_that_raises_gets_the_event_once_more(loud: Site) -> None:
