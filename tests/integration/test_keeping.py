@@ -217,3 +217,25 @@ def test_nobody_drives_it_any_more(fresh: Site) -> None:
     assert (state.status, statuses(state)) == ("cancelled", {"a": "failed", "b": "skipped"})
     assert manager.wait(never, TIMEOUT).status == "cancelled"
     wait_until(lambda: not fresh.lasting_keys(), TIMEOUT)
+
+
+@pytest.mark.parametrize("schedule", ["levels", "dataflow"])
+def test_an_id_that_is_used_again_runs_the_new_plan(own: Site, schedule: str) -> None:
+    """Workers keep programs by the id of their execution: once that is deleted, another plan under the same id is
+    run as it says, by the very processes that ran the first, with its actions, its inputs and its references.
+    """
+    manager, name = StateManager(), f"again-{uuid.uuid4().hex}"
+    for number in (1, 2, 3):
+        first = action("a", "test.value", inputs={"value": number})
+        others = [
+            action(f"b{number}-{n}", "test.value", "a", inputs={"value": [number, n, "${a.output}"]}) for n in range(9)
+        ]
+        last = action(
+            "last", "test.value", *(one["id"] for one in others), inputs={"value": f"${{b{number}-8.output}}"}
+        )
+        execute_plan.apply_async((plan(first, *others, last, schedule=schedule),), task_id=name).get(timeout=TIMEOUT)
+        state = manager.get_full_state(name)
+        assert {f"b{number}-{n}" for n in range(9)} | {"a", "last"} == set(state.action_states)
+        assert state.action_states["last"].result.output == [number, 8, number]
+        wait_until(lambda: own.fields(name).get("closed") == "1", TIMEOUT)
+        assert manager.delete(name)

@@ -61,6 +61,7 @@ class Batch:
         Raises:
             Ignore: nothing to do.
         """
+        # A batch's messages are few: what is known of the execution is looked up whether it still holds.
         program = self.engine.programs.get(self.execution_id)
         if program is None:
             self.engine.log.warning("message for an unknown execution dropped", execution_id=self.execution_id)

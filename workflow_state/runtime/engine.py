@@ -105,7 +105,9 @@ class Engine:
         Whoever ends an action calls this, and so does anyone who doubts that it was done: the store lets each
         thing happen once.
         """
-        program = self.programs.get(execution_id)
+        # A head that is given comes from the end of an action: whoever began it has made sure of the program.
+        kept = self.programs.recent(execution_id) if head else None
+        program = kept[0] if kept else self.programs.get(execution_id)
         head = head or self.store.head(execution_id)
         if program is not None and head is not None and head.active:
             self._end_if(execution_id, program, self._schedules[program.schedule].advance(execution_id, program, head))

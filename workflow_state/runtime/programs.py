@@ -1,4 +1,8 @@
-"""Compiled programs that a worker process keeps: read once, bounded, least recently used goes first."""
+"""Compiled programs that a worker process keeps: read once, bounded, least recently used goes first.
+
+An id may be used again, with another plan, once the execution that had it is deleted or has expired. When an
+execution was created tells the two apart.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from collections import OrderedDict
 from workflow_state.program import Program
 from workflow_state.store.reader import Reader
 
+#: A program, and when its execution was created, as it is stored.
+Kept = tuple[Program, str]
+
 
 class ProgramCache:
     """``limit`` is counted in actions, since that is what a program's size grows with."""
@@ -16,31 +23,49 @@ class ProgramCache:
         self._store = store
         self._limit = limit
         self._size = 0
-        self._programs: OrderedDict[str, Program] = OrderedDict()
+        self._programs: OrderedDict[str, Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def forget(self, execution_id: str) -> None:
         """Drop the program of an execution that is gone."""
         with self._lock:
-            if (dropped := self._programs.pop(execution_id, None)) is not None:
-                self._size -= len(dropped.steps)
+            self._drop(execution_id)
 
     def get(self, execution_id: str) -> Program | None:
-        """The program of an execution; None when it is unknown."""
+        """The program of an execution, looked up whether it is still that one; None when it is unknown."""
+        created = self._store.created(execution_id)
+        kept = self._kept(execution_id)
+        if kept is None or kept[1] != created:
+            kept = self._read(execution_id, created)
+        return kept[0] if kept else None
+
+    def recent(self, execution_id: str) -> Kept | None:
+        """As it was when it was read, and when the execution was created; whoever begins an action is told by the
+        store whether that still holds. None when it is unknown.
+        """
+        return self._kept(execution_id) or self._read(execution_id, self._store.created(execution_id))
+
+    def _kept(self, execution_id: str) -> Kept | None:
         with self._lock:
             found = self._programs.get(execution_id)
             if found is not None:
                 self._programs.move_to_end(execution_id)
-                return found
-        text = self._store.program(execution_id)
+            return found
+
+    def _read(self, execution_id: str, created: str) -> Kept | None:
+        text = self._store.program(execution_id) if created else None
         if text is None:
+            self.forget(execution_id)
             return None
-        program = Program.from_json(text)
+        kept = Program.from_json(text), created
         with self._lock:
-            if execution_id not in self._programs:
-                self._size += len(program.steps)
-            self._programs[execution_id] = program
+            self._drop(execution_id)
+            self._programs[execution_id] = kept
+            self._size += len(kept[0].steps)
             while self._size > self._limit and len(self._programs) > 1:
-                _, dropped = self._programs.popitem(last=False)
-                self._size -= len(dropped.steps)
-        return program
+                self._drop(next(iter(self._programs)))
+        return kept
+
+    def _drop(self, execution_id: str) -> None:
+        if (dropped := self._programs.pop(execution_id, None)) is not None:
+            self._size -= len(dropped[0].steps)

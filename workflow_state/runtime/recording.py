@@ -109,8 +109,9 @@ class Recording:
     def decide(self, step: Step, begun: Begun, end: AttemptEnd) -> Verdict:
         """What becomes of an action whose attempt ended so: nothing is written yet."""
         error, results = end.error, self.engine.store.results
-        program = self.engine.programs.get(self.execution_id)
-        waiting = program.waiting_for(self.action_id) if program else ()
+        # Whoever began the attempt has made sure of it.
+        kept = self.engine.programs.recent(self.execution_id)
+        waiting = kept[0].waiting_for(self.action_id) if kept else ()
         common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms, "waiting": waiting}
         if error is None:
             return Verdict("completed", {**common, "payload": end.payload})

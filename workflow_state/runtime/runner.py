@@ -65,23 +65,11 @@ class Delivery:
             Retry: the attempt failed, and the next is on its way.
             ActionFailedError: the action failed for good; its record says so already.
         """
-        program = self.engine.programs.get(self.execution_id)
-        step = program.steps.get(self.action_id) if program else None
-        if program is None or step is None:
-            self.log.warning("message for an unknown execution or action dropped")
-            raise Ignore("unknown execution or action")
-        store, settings = self.engine.store, self.engine.settings
-        owner = new_owner(self.task.request.hostname)
-        begun = store.begin(
-            self.execution_id,
-            self.action_id,
-            self.attempt,
-            owner,
-            settings.lease_ms,
-            step.sources,
-            step.level,
-            remote=registry.is_remote(step.definition),
-        )
+        program, step, begun = self._begin()
+        if begun.answer == "other":
+            # The id was used again since this process has read the program.
+            self.engine.programs.forget(self.execution_id)
+            program, step, begun = self._begin()
         if begun.answer != "lease":
             self.refused(begun)
             raise Ignore(begun.answer)
@@ -96,6 +84,32 @@ class Delivery:
         if delay is not None:
             self._try_again(begun.attempt + 1, delay, result.error)
         return "completed" if result.error is None else "completed with its fallback value"
+
+    def _begin(self) -> tuple[Program, Step, Begun]:
+        """Ask for the lease, by what this process knows of the execution."""
+        programs = self.engine.programs
+        kept = programs.recent(self.execution_id)
+        if kept is not None and self.action_id not in kept[0].steps:
+            # What this process knows may be of an execution that had the id before.
+            programs.forget(self.execution_id)
+            kept = programs.recent(self.execution_id)
+        step = kept[0].steps.get(self.action_id) if kept else None
+        if kept is None or step is None:
+            self.log.warning("message for an unknown execution or action dropped")
+            raise Ignore("unknown execution or action")
+        program, created = kept
+        begun = self.engine.store.begin(
+            self.execution_id,
+            self.action_id,
+            self.attempt,
+            new_owner(self.task.request.hostname),
+            self.engine.settings.lease_ms,
+            step.sources,
+            step.level,
+            remote=registry.is_remote(step.definition),
+            created=created,
+        )
+        return program, step, begun
 
     def timed_out(self) -> None:
         """Record an attempt whose process was ended by the hard time limit; runs in the worker's main process.

@@ -32,10 +32,14 @@ class BatchStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, execution_id: str, steps: Sequence[Step], attempt: int, owner: str, lease_ms: int) -> list[Begun]:
+    def begin(
+        self, execution_id: str, steps: Sequence[Step], attempt: int, owner: str, lease_ms: int, created: str = ""
+    ) -> list[Begun]:
         """Take the leases of actions; the answer for each, see ``begin.lua``."""
         calls = [
-            self._store.begin_call(execution_id, step.id, attempt, owner, lease_ms, step.sources, step.level)
+            self._store.begin_call(
+                execution_id, step.id, attempt, owner, lease_ms, step.sources, step.level, created=created
+            )
             for step in steps
         ]
         return [Begun.read(reply) for reply in self._each("begin", execution_id, calls, 0)]

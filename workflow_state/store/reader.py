@@ -51,6 +51,11 @@ class Reader:
         text: bytes | None = self.results.client.get(self.keys.program(execution_id))
         return text
 
+    def created(self, execution_id: str) -> str:
+        """When an execution was created, as it is stored: what tells two of the same id apart. "": it is unknown."""
+        found: bytes | None = self.results.client.hget(self.keys.execution(execution_id), "created_at")
+        return found.decode() if found else ""
+
     def log(self, execution_id: str, after: int = 0, limit: int = SLICE) -> list[LogEntry]:
         """What happened in an execution, in order: entries with a higher number than ``after``."""
         found = self.results.client.xrange(self.keys.log(execution_id), f"{after + 1}-0", "+", limit)

@@ -147,7 +147,7 @@ class Begun:
             return cls(answer, head=Head.read(reply[1]))
         if answer == "halted":
             return cls(answer, halted=_text(reply[1]))
-        if answer in ("unknown", "ended", "owned", "early", "paused"):
+        if answer in ("unknown", "ended", "owned", "early", "paused", "other"):
             return cls(answer)
         raise StoreError(f"begin answered {answer!r}; is a newer version of workflow_state on the same server?")
 

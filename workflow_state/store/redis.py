@@ -83,13 +83,15 @@ class Store(Reader):
         level: int | None = -1,
         *,
         remote: bool = False,
+        created: str = "",
     ) -> Begun:
         """Take the lease of an action; see ``begin.lua`` for the answers.
 
         ``level``: -1, whatever is open; None: no level is waited for, the action itself must be ready. ``remote``:
-        a service carries it out.
+        a service carries it out. ``created``: of the execution that is meant, "" whichever has the id.
         """
-        keys, args = self.begin_call(execution_id, action_id, attempt, owner, lease_ms, sources, level, remote)
+        what = (action_id, attempt, owner, lease_ms, sources, level)
+        keys, args = self.begin_call(execution_id, *what, remote=remote, created=created)
         return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args]))
 
     def begin_call(
@@ -101,11 +103,13 @@ class Store(Reader):
         lease_ms: int,
         sources: Sequence[str],
         level: int | None,
+        *,
         remote: bool = False,
+        created: str = "",
     ) -> Call:
         """What ``begin`` is given of one action alone."""
         asked = "1" if remote else ""
-        args = [action_id, attempt, owner, lease_ms, "" if level is None else level, asked, *sources]
+        args = [action_id, attempt, owner, lease_ms, "" if level is None else level, asked, created, *sources]
         return [self.results.key(execution_id, name) for name in sources], args
 
     def finish(

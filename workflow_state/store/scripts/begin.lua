@@ -3,10 +3,11 @@
 -- KEYS  execution, actions, deadlines, attempts, log, ready, then the result keys of the sources
 -- ARGV  clock, execution id, action id, attempt that the message asks for, owner (unique to this
 --       delivery), lease ms, level of the action ('' = it must be ready), '1' when a remote service carries it out,
---       then the ids of the sources
+--       when the execution was created that the caller knows ('' = not asked), then the ids of the sources
 -- Returns {'lease', attempt, token, lost, records of the sources, results of the sources, number and time
 --   of the attempt's log entry}, or
 --   {'unknown'}       no such execution
+--   {'other'}         the id was used again: it is not the execution that the caller knows
 --   {'ended'}         the execution has ended
 --   {'done', head}    the action has ended; what followed may be lost, so look at the head
 --   {'owned'}         another delivery runs it under a live lease, or a remote service has been asked
@@ -17,8 +18,9 @@
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
 local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
-local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel', 'paused')
+local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel', 'paused', 'created_at')
 if not state[1] then return {'unknown'} end
+if ARGV[9] ~= '' and ARGV[9] ~= state[6] then return {'other'} end
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
 
 local record = record_of(actions, ARGV[3])
@@ -70,8 +72,8 @@ if not repeated then
 end
 
 local records, results = {}, {}
-if #ARGV > 8 then
-  records = in_slices(ARGV, 9, function(...) return redis.call('HMGET', actions, ...) end)
+if #ARGV > 9 then
+  records = in_slices(ARGV, 10, function(...) return redis.call('HMGET', actions, ...) end)
   results = in_slices(KEYS, 7, function(...) return redis.call('MGET', ...) end)
 end
 return {'lease', record.attempt, record.token, record.lost, records, results, record.entry, record.attempt_at}
