@@ -62,7 +62,7 @@ COMMANDS = {
     "setup": ["python --version"],
     "demo": ["workflow-state demo PLAN ACTIONS ARGS"],
     "test": [TEST],
-    "chaos": ["python -m pytest tests/chaos --chaos-seeds 20 ARGS"],
+    "chaos": ["python -m pytest -n 4 --dist load tests/chaos --chaos-seeds 20 ARGS"],
     "lint": LINT,
     "typecheck": ["mypy"],
     "imports": ["lint-imports"],

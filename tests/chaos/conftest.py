@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from tests.chaos.plans import SCHEDULES
-from tests.chaos.storm import Report
 from workflow_state.embedded import find_server_binary
 from workflow_state.errors import EmbeddedServerError
 
 SHORT = (("levels", 1), ("batches", 2), ("dataflow", 2))
 """Runs (kind, seed) whose server is killed, or loses its last second."""
 KINDS = (*SCHEDULES, "batches")
-REPORTS = pytest.StashKey[list[Report]]()
+STORM = "storm"
+"""The property of a test under which its figures are kept: these come along from other processes, too."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,8 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A place for the reports, and a marker of our own."""
-    config.stash[REPORTS] = []
+    """A marker of our own."""
     config.addinivalue_line("markers", "long: runs with --chaos-seeds alone")
 
 
@@ -57,22 +56,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """One line for each run of the storm."""
-    reports = config.stash.get(REPORTS, [])
-    if not reports:
-        return
-    terminalreporter.section("chaos")
-    terminalreporter.line(
-        "seed  outage     seconds  kills  children  mains  workers  drops  outages  restarts  cut off  lost  undone"
-    )
-    for r in reports:
-        drops, outages = r.events["drop all"] + r.events["drop one"], r.events[r.outage]
-        terminalreporter.line(
-            f"{r.seed:4}  {r.outage:9}  {r.duration:7.1f}  {r.kills:5}  {r.events['child']:8}  {r.events['main']:5}  "
-            f"{r.events['worker']:7}  {drops:5}  {outages:7}  {r.restarts:8}  {r.cut_off:7}  {r.lost:4}  "
-            f"{r.undone_bytes:6}"
-        )
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line for each run of the storm, as a table of Markdown."""
+    ended = (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed"))
+    rows = [row for test in ended for name, row in test.user_properties if name == STORM]
+    if rows:
+        terminalreporter.section("chaos")
+        for row in (dict.fromkeys(rows[0]), dict.fromkeys(rows[0], "---:"), *sorted(rows, key=_place)):
+            terminalreporter.line(f"| {' | '.join(str(value or name) for name, value in row.items())} |")
+
+
+def _place(row: dict[str, str]) -> tuple[str, int]:
+    return row["kind"], int(row["seed"])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -90,10 +85,3 @@ def server_program() -> None:
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether the long form was asked for."""
     return seeds_asked(request.config) > 0
-
-
-@pytest.fixture
-def reports(request: pytest.FixtureRequest) -> list[Report]:
-    """Where a run leaves its numbers."""
-    found: list[Report] = request.config.stash[REPORTS]
-    return found

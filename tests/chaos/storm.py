@@ -46,6 +46,25 @@ class Report:
         """Processes that were sent a SIGKILL: children, main processes and whole workers."""
         return sum(self.events[name] for name in ("child", "main", "worker"))
 
+    def row(self, kind: str) -> dict[str, str]:
+        """The figures by the names of their columns."""
+        drops = self.events["drop all"] + self.events["drop one"]
+        kills = {"children": "child", "mains": "main", "workers": "worker"}
+        return {
+            "kind": kind,
+            "seed": str(self.seed),
+            "outage": self.outage,
+            "seconds": f"{self.duration:.0f}",
+            "kills": str(self.kills),
+            **{name: str(self.events[event]) for name, event in kills.items()},
+            "drops": str(drops),
+            "outages": str(self.events[self.outage]),
+            "restarts": str(self.restarts),
+            "cut off": str(self.cut_off),
+            "lost": str(self.lost),
+            "undone": str(self.undone_bytes),
+        }
+
 
 class Storm:
     """Goes on until the plan has ended.

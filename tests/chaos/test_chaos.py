@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.conftest import STORM
 from tests.chaos.plans import layered, outcome, tangled
 from tests.chaos.scene import Scene
-from tests.chaos.storm import Report, Storm
+from tests.chaos.storm import Storm
 
 BOUND = 240.0
 """Seconds until a run must have ended; half a minute is usual."""
@@ -60,7 +61,7 @@ def test_every_plan_ends_as_if_undisturbed(
     long: bool,
     undisturbed: Callable[[str], Undisturbed],
     tmp_path_factory: pytest.TempPathFactory,
-    reports: list[Report],
+    record_property: Callable[[str, object], None],
 ) -> None:
     """While about every second a pool child or a main process is killed, connections are dropped, and the
     server is restarted, killed, or loses its last second: the execution ends; its final state is that of an
@@ -72,7 +73,7 @@ def test_every_plan_ends_as_if_undisturbed(
         execution_id = scene.start(plan)
         scene.wait_started(execution_id, plan["actions"][0]["id"])
         report = Storm(scene, fleet, actions, seed, PAUSE if long else SHORT_PAUSE).rage(execution_id, BOUND)
-        reports.append(report)
+        record_property(STORM, report.row(schedule))
         state = scene.state(execution_id)
         assert outcome(state) == expected
         assert outcome(type(state).model_validate(scene.result(execution_id).result)) == expected
