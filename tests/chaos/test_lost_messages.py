@@ -91,6 +91,7 @@ def test_a_broken_execution_does_not_keep_the_sweeper_from_others(scene: Scene, 
     wait_until(lambda: scene.redis.time()[0] > due + 1, 20, "every deadline has passed")
 
     broken: dict[str, Any] = {"status": "running", "cursor": 0, "open": 1, "failed": 0, "skipped": 0, "version": 1}
+    broken["created_at"] = 1
     scene.redis.hset(f"{scene.prefix}:{{-broken}}:execution", mapping=broken)
     scene.redis.set(f"{scene.prefix}:{{-broken}}:program", "no program")
     scene.redis.zadd(f"{scene.prefix}:deadlines", {"-broken|": 1, "-broken|action": 1})
