@@ -31,6 +31,12 @@ def service(own_site: Site) -> Iterator[Service]:
     """The service of ``test.remote``, beside the user's own app and its worker."""
     with running_service(own_site) as found:
         yield found
+    # Its queue is made to last, and would gather what others send on the site that it shares with them.
+    queue, bindings = "test-remote-service", f"_kombu.binding.{own_site.prefix}.events"
+    own_site.redis.delete(queue)
+    for bound in own_site.redis.smembers(bindings):
+        if bound.endswith(queue):
+            own_site.redis.srem(bindings, bound)
 
 
 def busy(site: Site) -> bool:
