@@ -82,8 +82,10 @@ class Action:
     context_parameter: str | None
     remote: bool = False
 
-    def run(self, inputs: Mapping[str, JsonValue], context: ActionContext) -> JsonValue:
+    def run(self, inputs: Mapping[str, JsonValue], context: ActionContext | None) -> JsonValue:
         """Validate, call (an async function in a loop of its own), validate, and give the output as JSON.
+
+        ``context``: needed where the function asks for one (``context_parameter``).
 
         Raises:
             ActionError: ``validation_failed``, not retryable, for inputs or output of the wrong form.

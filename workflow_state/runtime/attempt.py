@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from billiard.common import terminate_handler_fired
@@ -35,7 +35,8 @@ def run_attempt(
     step: Step,
     outcomes: Mapping[str, Outcome],
     actions: ActionRegistry,
-    context: ActionContext,
+    attempt: AttemptInfo,
+    context: Callable[[], ActionContext],
     max_input_size: int | None = None,
     redactor: Redactor = DEFAULT,
 ) -> AttemptResult:
@@ -46,25 +47,26 @@ def run_attempt(
         step: the action.
         outcomes: of all in ``step.sources``.
         actions: where the step's definition is looked up.
-        context: for a function that asks for it.
+        attempt: which one it is.
+        context: makes what a function gets that asks for it.
         max_input_size: characters of JSON that references may bring into the inputs.
         redactor: takes secrets out of the error.
     """
     inputs: dict[str, JsonValue] = {}
-    info = AttemptInfo.of(program, step, context.execution_id, context.attempt)
     secrets = AttemptSecrets(lambda: _secrets(step, inputs, actions, redactor))
-    with attempt_bound(info, secrets):
+    with attempt_bound(attempt, secrets):
         try:
             inputs = resolve_inputs(program, step, outcomes, max_input_size)
-            return AttemptResult(actions.get(step.definition).run(inputs, context))
+            action = actions.get(step.definition)
+            return AttemptResult(action.run(inputs, context() if action.context_parameter else None))
         except SystemExit as error:
             # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
             if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
                 raise
-            report_error(error, info)
+            report_error(error, attempt)
             return failed(error, step, redactor, secrets())
         except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
-            report_error(error, info)
+            report_error(error, attempt)
             return failed(error, step, redactor, secrets())
 
 

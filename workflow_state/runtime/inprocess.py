@@ -27,7 +27,7 @@ from workflow_state.store.keys import action_task_id
 from workflow_state.store.reader import outcome_of
 from workflow_state.store.records import Record, Snapshot
 from workflow_state.store.state import build_state
-from workflow_state.telemetry import get_logger
+from workflow_state.telemetry import AttemptInfo, get_logger
 
 
 class InProcessRun:
@@ -157,17 +157,21 @@ class InProcessRun:
         record = self._records[step.id] = replace(
             record, status="running", attempt=attempt, attempt_at=begun, worker="in-process"
         )
-        context = ActionContext(
+        info = AttemptInfo.of(self._program, step, self._id, attempt)
+        outcomes = self._outcomes(step.sources)
+        result = run_attempt(self._program, step, outcomes, self._actions, info, lambda: self._context(info))
+        return self._record(step, record, result)
+
+    def _context(self, attempt: AttemptInfo) -> ActionContext:
+        return ActionContext(
             execution_id=self._id,
-            plan_id=self._program.plan_id,
-            action_id=step.id,
-            attempt=attempt,
-            idempotency_key=action_task_id(self._id, step.id),
-            logger=self._log.bind(action_id=step.id, attempt=attempt),
+            plan_id=attempt.plan_id,
+            action_id=attempt.action_id,
+            attempt=attempt.attempt,
+            idempotency_key=action_task_id(self._id, attempt.action_id),
+            logger=self._log.bind(action_id=attempt.action_id, attempt=attempt.attempt),
             cancel_check=lambda: False,
         )
-        result = run_attempt(self._program, step, self._outcomes(step.sources), self._actions, context)
-        return self._record(step, record, result)
 
     def _record(self, step: Step, record: Record, result: AttemptResult) -> int | None:
         ended = self._clock()

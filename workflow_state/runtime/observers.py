@@ -123,20 +123,29 @@ class Observers:
         """Fields that an execution needs for them."""
         return self._ask("execution_accepted", execution_id, program)
 
-    def start(self, attempt: AttemptInfo, request: Any, *, lost: bool) -> WatchedAttempt:
-        """An attempt starts; ``lost``: it takes over from a lost one. ``request``: of its task."""
-        if self:
-            sent_at = getattr(request, SENT_AT, None)
-            # A message may come from anywhere, with anything in its headers.
-            waited = max(0.0, time.time() - sent_at) if isinstance(sent_at, int | float) else None
-            if lost:
-                self.tell("attempt_lost", attempt)
-            queue = (request.delivery_info or {}).get("routing_key") or ""
-            self.tell("attempt_started", attempt, queue, waited)
+    def start(self, attempt: AttemptInfo, request: Any, *, lost: bool) -> WatchedAttempt | None:
+        """An attempt starts; ``lost``: it takes over from a lost one. ``request``: of its task.
+
+        None: nobody watches.
+        """
+        if not self._observers:
+            return None
+        sent_at = getattr(request, SENT_AT, None)
+        # A message may come from anywhere, with anything in its headers.
+        waited = max(0.0, time.time() - sent_at) if isinstance(sent_at, int | float) else None
+        if lost:
+            self.tell("attempt_lost", attempt)
+        queue = (request.delivery_info or {}).get("routing_key") or ""
+        self.tell("attempt_started", attempt, queue, waited)
         return WatchedAttempt(self, attempt)
 
-    def outside(self, attempt: AttemptInfo, started_at: int) -> WatchedAttempt:
-        """An attempt that ends where it was not started; ``started_at``: milliseconds, by the server's clock."""
+    def outside(self, attempt: AttemptInfo, started_at: int) -> WatchedAttempt | None:
+        """An attempt that ends where it was not started; ``started_at``: milliseconds, by the server's clock.
+
+        None: nobody watches.
+        """
+        if not self._observers:
+            return None
         return WatchedAttempt(self, attempt, max(0.0, time.time() - started_at / 1000))
 
     def _ask(self, call: str, *what: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 from celery.canvas import Signature
 from celery.exceptions import Ignore
 from kombu.exceptions import EncodeError
+from structlog.stdlib import BoundLogger
 
 from workflow_state import rules
 from workflow_state.errors import ActionError, ActionFailedError
@@ -66,8 +67,12 @@ class Recording:
         self.execution_id = execution_id
         self.action_id = action_id
         self.tries = tries
-        self.log = engine.log.bind(execution_id=execution_id, action_id=action_id)
         self.watched: WatchedAttempt | None = None
+
+    @property
+    def log(self) -> BoundLogger:
+        """With the ids of execution and action; made when something is logged."""
+        return self.engine.log.bind(execution_id=self.execution_id, action_id=self.action_id)
 
     def encode(self, step: Step, output: Any) -> AttemptEnd:
         """The output as the backend stores it; one that cannot be stored, or is too large, fails the action."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from celery.exceptions import Ignore, Retry, SoftTimeLimitExceeded
+from structlog.stdlib import BoundLogger
 
 from workflow_state.actions import ActionContext, registry
 from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, WorkflowStateError
@@ -55,7 +56,11 @@ class Delivery:
         self.execution_id = execution_id
         self.action_id = action_id
         self.attempt = attempt
-        self.log = self.recording.log
+
+    @property
+    def log(self) -> BoundLogger:
+        """With the ids of execution and action; made when something is logged."""
+        return self.recording.log
 
     def handle(self) -> str:
         """Carry the message out; in a word, how the action completed.
@@ -145,21 +150,20 @@ class Delivery:
 
         An exception of any kind becomes an error in the result.
         """
-        self.log = self.log.bind(plan_id=program.plan_id, attempt=begun.attempt)
         info = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
         lost = begun.attempt > self.attempt
         self.recording.watched = watched = self.engine.observers.start(info, self.task.request, lost=lost)
         try:
-            return self._run(program, step, begun)
+            return self._run(program, step, begun, info)
         finally:
-            watched.ran()
+            if watched is not None:
+                watched.ran()
 
-    def _run(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
+    def _run(self, program: Program, step: Step, begun: Begun, info: AttemptInfo) -> AttemptEnd | None:
         if begun.lost >= self.engine.settings.max_lost:
             message = f"{begun.lost} workers were lost while they ran this action; it is not tried again"
             return AttemptEnd(error=ErrorDetail(category=ErrorCategory.WORKER_LOST, message=message, retryable=False))
-        context = self._context(program, begun)
-        if begun.lost and context.is_cancelled():
+        if begun.lost and self._is_cancelled():
             message = "The execution was cancelled and the worker lost that ran this action; it is not started again"
             return AttemptEnd(
                 error=ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=message, retryable=False)
@@ -168,7 +172,12 @@ class Delivery:
             return self._request(program, step, begun)
         reached("before user code")
         limit, redactor = self.engine.settings.max_input_size, self.engine.redactor
-        result = run_attempt(program, step, self._sources(step, begun), registry, context, limit, redactor)
+        sources = self._sources(step, begun)
+
+        def context() -> ActionContext:
+            return self._context(program, begun)
+
+        result = run_attempt(program, step, sources, registry, info, context, limit, redactor)
         reached("after user code")
         if result.error is not None:
             return AttemptEnd(error=result.error, traceback=result.traceback)
@@ -190,16 +199,19 @@ class Delivery:
             for name, record, payload in zip(step.sources, begun.records, begun.results, strict=True)
         }
 
+    def _is_cancelled(self) -> bool:
+        return self.engine.store.fields(self.execution_id, "cancel") != [""]
+
     def _context(self, program: Program, begun: Begun) -> ActionContext:
-        store, execution_id = self.engine.store, self.execution_id
+        execution_id = self.execution_id
         return ActionContext(
             execution_id=execution_id,
             plan_id=program.plan_id,
             action_id=self.action_id,
             attempt=begun.attempt,
             idempotency_key=action_task_id(execution_id, self.action_id),
-            logger=self.log,
-            cancel_check=lambda: store.fields(execution_id, "cancel") != [""],
+            logger=self.log.bind(plan_id=program.plan_id, attempt=begun.attempt),
+            cancel_check=self._is_cancelled,
             progress_report=self._progress_report(begun),
         )
 
