@@ -210,7 +210,7 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
 
     def _receive(self, body: Any, message: Any) -> None:
         try:
-            event = EVENT.validate_python(body)
+            event = EVENT.validate_python(body, extra="ignore")
         except ValidationError as error:
             # A newer version may know more types; what cannot be read now can never be.
             self._log.error("event cannot be read, dropped", problems=error.error_count(), type=_type_of(body))

@@ -161,7 +161,7 @@ def test_a_repeat_is_dropped_and_rubbish_too(loud: Site) -> None:
     with listening(listener):
         with loud.app.producer_or_acquire() as producer:
             exchange = events_exchange(Settings.of(loud.app))
-            producer.publish({"type": "no.such"}, exchange=exchange, routing_key="no.such", serializer="json")
+            producer.publish({"type": "no.such"}, exchange=exchange, routing_key="no.such", declare=[exchange])
         publish_events(loud.app, Settings.of(loud.app), [*events, *events])
         wait_until(lambda: len(of(seen, state.id)) == len(events), TIMEOUT)
         publish_events(loud.app, Settings.of(loud.app), StateManager().history(run(plan(action("b"))).id)[-1:])

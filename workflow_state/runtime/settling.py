@@ -69,7 +69,7 @@ class Settling:
         self._store.settle(execution_id, settled, were_open=False, look_after_ms=self._look_after_ms)
 
     def _stopped_between(self, execution_id: str, action_id: str, error: str | None) -> Settled:
-        detail = ErrorDetail.model_validate_json(error) if error else _CANCELLED
+        detail = ErrorDetail.model_validate_json(error, extra="ignore") if error else _CANCELLED
         payload = self._store.results.failure(execution_id, action_id, detail)
         return Settled(action_id, "failed", payload, error=detail.model_dump_json(), between_attempts=True)
 

@@ -59,7 +59,7 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
             celery.exceptions.TimeoutError: the plan has not ended in time; it goes on.
         """
         found: Any = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+        return ExecutionState.model_validate(found, extra="ignore") if isinstance(found, dict) else found
 
 
 class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
@@ -73,7 +73,7 @@ class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """The final state; raises as ``PlanResult.get``."""
         found = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found) if isinstance(found, dict) else found
+        return ExecutionState.model_validate(found, extra="ignore") if isinstance(found, dict) else found
 
 
 def plan_as_text(args: Any) -> Any:

@@ -76,7 +76,7 @@ def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
     }
     if entry.action_id:
         found["action_id"] = entry.action_id
-    return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)})
+    return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)}, extra="ignore")
 
 
 def event_id(execution_id: str, number: int, at: int) -> str:

@@ -100,14 +100,28 @@ class Record:
 
     @classmethod
     def read(cls, raw: bytes | str | None) -> Record:
-        """From the stored JSON; absent means pending."""
-        return cls(**json.loads(raw)) if raw else _PENDING
+        """From the stored JSON; absent means pending. What only a newer version knows is left out."""
+        if not raw:
+            return _PENDING
+        fields = json.loads(raw)
+        try:
+            return cls(**fields)
+        except TypeError:
+            return cls._of_known(fields)
 
     @classmethod
     def read_all(cls, raws: Sequence[bytes | None]) -> list[Record]:
         """As :meth:`read`, of many: one parse of one text takes half as long as one of each."""
         found = json.loads(b"[%s]" % b",".join(raw or b"null" for raw in raws))
-        return [cls(**fields) if fields else _PENDING for fields in found]
+        try:
+            return [cls(**fields) if fields else _PENDING for fields in found]
+        except TypeError:
+            return [cls._of_known(fields) if fields else _PENDING for fields in found]
+
+    @classmethod
+    def _of_known(cls, fields: Mapping[str, Any]) -> Record:
+        """Without the fields of a newer version; to look for them every time would cost more than the rest."""
+        return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
 
 
 _PENDING = Record()

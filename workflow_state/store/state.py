@@ -181,16 +181,16 @@ def _attempt(entry: Mapping[str, Any]) -> Attempt:
         duration=_duration(started, ended),
         worker=entry.get("worker") or "",
         outcome=entry["outcome"],
-        error=ErrorDetail.model_validate(entry["error"]) if entry.get("error") else None,
+        error=ErrorDetail.model_validate(entry["error"], extra="ignore") if entry.get("error") else None,
     )
 
 
 def _progress(entry: Mapping[str, Any]) -> Progress:
-    return Progress.model_validate({**entry, "at": datetime.fromtimestamp(entry["at"] / 1000, UTC)})
+    return Progress.model_validate({**entry, "at": datetime.fromtimestamp(entry["at"] / 1000, UTC)}, extra="ignore")
 
 
 def _error(text: str | None) -> ErrorDetail | None:
-    return ErrorDetail.model_validate(json.loads(text)) if text else None
+    return ErrorDetail.model_validate(json.loads(text), extra="ignore") if text else None
 
 
 def _time(milliseconds: str | int | None) -> datetime | None:
