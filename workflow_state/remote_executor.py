@@ -54,6 +54,7 @@ class RemoteExecutor:
         >>> @executor.action("stock.count")
         ... def count(article: str, context: ActionContext) -> int:
         ...     return len(article)
+        >>> executor.declare()  # from here on the queue gathers requests
         >>> service = threading.Thread(target=executor.run)
         >>> service.start()
         >>> counting = execute_plan.delay({"actions": [
@@ -79,6 +80,16 @@ class RemoteExecutor:
         Inputs, output, :class:`ActionContext` and errors are as those of ``@action``; ``is_cancelled`` is never true.
         """
         return self._actions.action(definition_id)
+
+    def declare(self) -> None:
+        """Have its queue gather requests from now on, before ``run`` reads them.
+
+        Without it they are gathered from the first ``run`` on.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker is away.
+        """
+        self._listener.declare()
 
     def run(self) -> None:
         """Carry out requests until :meth:`stop`; reconnects by itself."""

@@ -46,20 +46,18 @@ class Outside:
 
 @contextmanager
 def running(outside: Outside) -> Iterator[Outside]:
-    """Both run in threads for as long as the block lasts, and listen when it begins."""
-    ready = [threading.Event(), threading.Event()]
-    listeners = [outside.executor._listener, outside.listener]
-    for listener, event in zip(listeners, ready, strict=True):
-        listener.on_consume_ready = lambda *_, event=event, **__: event.set()
-    threads = [threading.Thread(target=listener.run, daemon=True) for listener in listeners]
+    """Both run in threads for as long as the block lasts; their queues gather from its beginning on."""
+    both = (outside.executor, outside.listener)
+    for one in both:
+        one.declare()
+    threads = [threading.Thread(target=one.run, daemon=True) for one in both]
     for thread in threads:
         thread.start()
-    assert all(event.wait(BOUND) for event in ready)
     try:
         yield outside
     finally:
-        for listener in listeners:
-            listener.stop()
+        for one in both:
+            one.stop()
         for thread in threads:
             thread.join(BOUND)
 

@@ -19,6 +19,7 @@ from workflow_state import (
     FailedAnswer,
     Failure,
     InvalidTransitionError,
+    RemoteExecutor,
     StateManager,
     execute_plan,
     publish_answer,
@@ -31,12 +32,16 @@ def service(own_site: Site) -> Iterator[Service]:
     """The service of ``test.remote``, beside the user's own app and its worker."""
     with running_service(own_site) as found:
         yield found
-    # Its queue is made to last, and would gather what others send on the site that it shares with them.
-    queue, bindings = "test-remote-service", f"_kombu.binding.{own_site.prefix}.events"
-    own_site.redis.delete(queue)
-    for bound in own_site.redis.smembers(bindings):
+    forget_queue(own_site, "test-remote-service")
+
+
+def forget_queue(site: Site, queue: str) -> None:
+    """A service's queue is made to last, and would gather what others send on the site that it shares with them."""
+    bindings = f"_kombu.binding.{site.prefix}.events"
+    site.redis.delete(queue)
+    for bound in site.redis.smembers(bindings):
         if bound.endswith(queue):
-            own_site.redis.srem(bindings, bound)
+            site.redis.srem(bindings, bound)
 
 
 def busy(site: Site) -> bool:
@@ -75,6 +80,24 @@ def test_a_remote_action_runs_in_its_service(own: Site, service: Service) -> Non
     assert own.runs(state.id) == {"first": 1, "a": 1, "last": 1}
     (requested,) = [e for e in StateManager().history(state.id) if getattr(e, "remote", False)]
     assert own.notes(f"keys:{state.id}") == [requested.idempotency_key]
+
+
+def test_what_is_asked_before_the_first_start_is_carried_out(own: Site) -> None:
+    """From ``declare`` on the queue of a service gathers requests, so that the service may come after them."""
+    executor = RemoteExecutor(own.app, queue="test-late-service")
+
+    @executor.action("test.unserved")
+    def carry_out(value: int) -> int:
+        executor.stop()
+        return value + 1
+
+    executor.declare()
+    state = started(action("a", "test.unserved", inputs={"value": 1}))
+    executor.run()
+    ended = StateManager().wait(state.id, TIMEOUT)
+    forget_queue(own, "test-late-service")
+    assert output(ended, "a") == 2
+    assert ended.action_states["a"].attempts == 1
 
 
 def test_no_worker_is_held_meanwhile(own: Site, service: Service) -> None:
