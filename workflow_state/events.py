@@ -179,6 +179,17 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         with self._app.connection_for_write() as connection, connection.channel() as channel:
             self.queue(channel).declare()
 
+    def delete(self) -> None:
+        """Delete a named queue, with what it has gathered, when nobody reads it any more and nobody will.
+
+        The listener needs the handlers that it had: what their patterns bound to the queue goes with it.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker is away.
+        """
+        with self._app.connection_for_write() as connection, connection.channel() as channel:
+            self._delete(channel)
+
     def run(self, *args: Any, **options: Any) -> None:
         """Listen until ``stop``; a queue of its own is gone afterwards, also when a signal ended it."""
         try:
@@ -195,14 +206,17 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         try:
             with self._app.connection_for_write() as connection, connection.channel() as channel:
                 if isinstance(channel, virtual.Channel):
-                    queue = self.queue(channel)
-                    # Which makes its bindings known to this channel.
-                    queue.declare()
-                    queue.delete()
+                    self._delete(channel)
         except Exception as error:
             if not is_outage(error):
                 raise
             self._log.warning("broker away, queue left behind", queue=self._queue_name, error=str(error))
+
+    def _delete(self, channel: Any) -> None:
+        queue = self.queue(channel)
+        # Which makes its bindings known to this channel.
+        queue.declare()
+        queue.delete()
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:
         """Called by kombu while the broker is away."""

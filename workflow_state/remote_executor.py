@@ -91,6 +91,14 @@ class RemoteExecutor:
         """
         self._listener.declare()
 
+    def delete(self) -> None:
+        """Delete its queue, with the requests in it, when no process of the service runs any more and none will.
+
+        Raises:
+            kombu.exceptions.OperationalError: the broker is away.
+        """
+        self._listener.delete()
+
     def run(self) -> None:
         """Carry out requests until :meth:`stop`; reconnects by itself."""
         self._listener.run()

@@ -125,6 +125,22 @@ def test_a_named_queue_gathers_while_nobody_listens(loud: Site) -> None:
         wait_until(lambda: not loud.redis.exists("unacked"), TIMEOUT)
     assert of(seen, state.id) == StateManager().history(state.id)
     assert not loud.redis.exists(name)
+    again.delete()
+
+
+def test_a_named_queue_that_is_deleted_gathers_no_more(loud: Site) -> None:
+    """What it had is gone, and what happens afterwards does not come back to it."""
+    name = f"deleted-{uuid.uuid4().hex}"
+    listener, _ = collector(loud, "plan.*", queue=name)
+    listener.declare()
+    first = run(plan(action("a")))
+    wait_until(lambda: loud.redis.llen(name) == 2, TIMEOUT, "its start and end are gathered")
+    listener.delete()
+    second = run(plan(action("a")))
+    wait_until(lambda: loud.fields(second.id).get("closed") == "1", TIMEOUT)
+    assert first.status == second.status == "completed"
+    assert not list(loud.redis.scan_iter(f"*{name}*"))
+    assert not [bound for bound in loud.redis.smembers(f"_kombu.binding.{loud.prefix}.events") if name in bound]
 
 
 def test_a_queue_without_a_name_cannot_gather(loud: Site) -> None:

@@ -32,16 +32,8 @@ def service(own_site: Site) -> Iterator[Service]:
     """The service of ``test.remote``, beside the user's own app and its worker."""
     with running_service(own_site) as found:
         yield found
-    forget_queue(own_site, "test-remote-service")
-
-
-def forget_queue(site: Site, queue: str) -> None:
-    """A service's queue is made to last, and would gather what others send on the site that it shares with them."""
-    bindings = f"_kombu.binding.{site.prefix}.events"
-    site.redis.delete(queue)
-    for bound in site.redis.smembers(bindings):
-        if bound.endswith(queue):
-            site.redis.srem(bindings, bound)
+    # Its queue would gather what others send on the site that it shares with them.
+    RemoteExecutor(own_site.app, queue="test-remote-service").delete()
 
 
 def busy(site: Site) -> bool:
@@ -95,7 +87,7 @@ def test_what_is_asked_before_the_first_start_is_carried_out(own: Site) -> None:
     state = started(action("a", "test.unserved", inputs={"value": 1}))
     executor.run()
     ended = StateManager().wait(state.id, TIMEOUT)
-    forget_queue(own, "test-late-service")
+    executor.delete()
     assert output(ended, "a") == 2
     assert ended.action_states["a"].attempts == 1
 
