@@ -192,7 +192,7 @@ class StateManager:
         self._step_of(execution_id, action_id)
         record = self._store.records(execution_id, [action_id])[action_id]
         outputs = self._store.outputs(execution_id, [action_id]) if record.status == "completed" else {}
-        return action_state(action_id, record, [], outputs).result
+        return action_state(action_id, record, outputs).result
 
     def get_available_actions(self, execution_id: str) -> list[str]:
         """Ids of the pending actions that may start now by the rules, conditions included, in plan order.
@@ -208,12 +208,12 @@ class StateManager:
             return []
         if any(snapshot.fields.get(name) for name in ("halted", "cancel", "paused")):
             return []
-        program = Program.from_json(snapshot.program)
-        ended = {name: record for name, record in snapshot.actions.items() if record.ended_at is not None}
+        program, records = Program.from_json(snapshot.program), snapshot.actions
+        ended = {name: record for name, record in records.items() if record.ended_at is not None}
         open_steps = [
             step
             for name, step in program.steps.items()
-            if snapshot.actions.get(name, Record()).may_begin and all(before in ended for before in step.needs)
+            if records.get(name, Record()).may_begin and all(before in ended for before in step.needs)
         ]
         read = {source for step in open_steps for source in step.sources if step.condition}
         completed = [name for name in read if name in ended and ended[name].status == "completed"]

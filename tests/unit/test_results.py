@@ -38,6 +38,14 @@ def test_the_task_id_of_an_action_is_a_uuid5(execution_id: uuid.UUID, action_id:
     assert action_task_id(named, action_id) == str(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_OID, named), action_id))
 
 
+@given(execution_id=st.uuids().map(str) | st.just("nightly"), names=st.lists(st.text()))
+def test_keys_of_many_results_are_those_of_each(execution_id: str, names: list[str]) -> None:
+    """Worked out at once they are the same, whatever the app puts before its keys."""
+    for options in ({}, {"global_keyprefix": "shop-"}):
+        found = results(result_backend_transport_options=options)
+        assert found.keys(execution_id, names) == [found.key(execution_id, name) for name in names]
+
+
 @given(output=VALUES)
 def test_a_payload_is_what_the_codec_writes(output: Any) -> None:
     """Byte for byte, for whatever is JSON."""

@@ -28,10 +28,10 @@ from workflow_state.runtime.schedule import Means, Schedule
 from workflow_state.runtime.settling import Settling
 from workflow_state.settings import Settings
 from workflow_state.store.closing import close
-from workflow_state.store.records import Head
+from workflow_state.store.records import Head, Json
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
-from workflow_state.store.state import read_state
+from workflow_state.store.state import final_state
 from workflow_state.telemetry import get_logger
 
 #: Milliseconds after which an execution that was stored to be started in a moment, and was not, is given up.
@@ -168,8 +168,8 @@ class Engine:
         finish = self.app.tasks["workflow_state.finish"]
         finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
 
-    def complete(self, execution_id: str, owner: str) -> ExecutionState | None:
-        """Give the final state of an execution that has ended, to be stored as its result.
+    def complete(self, execution_id: str, owner: str) -> Json | None:
+        """Give the final state of an execution that has ended, as JSON, to be stored as its result.
 
         None when there is nothing to end: it is unknown, still has open actions, another delivery is at
         it, or it was closed before. ``owner`` is unique to the delivery.
@@ -187,12 +187,12 @@ class Engine:
         reached("ending")
         if not head.ended:
             self._end(execution_id, program, head)
-        return read_state(self.store, execution_id)
+        return final_state(self.store, execution_id)
 
-    def tell_ended(self, state: ExecutionState) -> None:
+    def tell_ended(self, state: Json) -> None:
         """Tell the observers of an execution's end."""
-        if self.observers and (program := self.programs.get(state.id)):
-            self.observers.tell("execution_ended", program, state)
+        if self.observers and (program := self.programs.get(state["id"])):
+            self.observers.tell("execution_ended", program, ExecutionState.model_validate(state))
 
     def close(self, execution_id: str) -> None:
         """The execution's result is stored and its caller carried on: give all of its keys their TTL."""

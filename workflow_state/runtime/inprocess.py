@@ -236,7 +236,8 @@ class InProcessRun:
         }
         if error is not None:
             fields["error"] = json.dumps(error.model_dump(mode="json"))
-        snapshot = Snapshot(fields, b"", b"", self._records, self._attempts, self._confirmations)
+        stored = {name: record.stored() for name, record in self._records.items()}
+        snapshot = Snapshot(fields, b"", b"", stored, self._attempts, self._confirmations)
         return build_state(self._id, self._program, snapshot, self._outputs)
 
     def _clock(self) -> int:

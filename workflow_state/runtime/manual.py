@@ -181,8 +181,8 @@ class ManualDriver:
         state = engine.complete(execution_id, new_owner(None))
         if state is None:
             return
-        error = None if state.status == "completed" else execution_error(state, program.title)
-        engine.store.put_final(execution_id, engine.store.results.final(execution_id, state.to_json_dict(), error))
+        error = None if state["status"] == "completed" else execution_error(state, program.title)
+        engine.store.put_final(execution_id, engine.store.results.final(execution_id, state, error))
         engine.tell_ended(state)
         engine.close(execution_id)
 

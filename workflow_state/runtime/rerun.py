@@ -13,7 +13,7 @@ from workflow_state.errors import ActionNotFoundError, InvalidTransitionError
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
 from workflow_state.runtime.engine import Engine
-from workflow_state.store.records import Record, Settled, Snapshot
+from workflow_state.store.records import Record, Settled
 from workflow_state.validation import prepare_plan
 
 
@@ -45,10 +45,11 @@ def rerun(
     for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
         if name not in program.steps:
             raise ActionNotFoundError(execution_id, name, program.steps)
-    kept = _kept(program, snapshot, {*inputs, *skip, *results, *([from_action] if from_action else [])})
+    records = snapshot.actions
+    kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
     engine.accept(plan, new_id, {}, started=False, extra={"rerun_of": execution_id, "seeded": 1})
     outputs = engine.store.outputs(execution_id, sorted(kept))
-    seeds = [_taken_over(engine, new_id, execution_id, name, snapshot.actions[name], outputs[name]) for name in kept]
+    seeds = [_taken_over(engine, new_id, execution_id, name, records[name], outputs[name]) for name in kept]
     seeds += [_given(engine, new_id, name, output) for name, output in results.items()]
     seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
     engine.store.settle(new_id, seeds, were_open=False, look_after_ms=engine.settings.lease_ms)
@@ -66,7 +67,7 @@ def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) 
     return prepare_plan(plan.model_copy(update={"actions": tuple(actions)}).model_dump(exclude_unset=True))
 
 
-def _kept(program: Program, snapshot: Snapshot, changed: set[str]) -> list[str]:
+def _kept(program: Program, records: Mapping[str, Record], changed: set[str]) -> list[str]:
     """Completed actions that nothing changed leads to."""
     after = graph.successors({name: step.needs for name, step in program.steps.items()})
     stale, stack = set(changed), list(changed)
@@ -75,7 +76,7 @@ def _kept(program: Program, snapshot: Snapshot, changed: set[str]) -> list[str]:
             if name not in stale:
                 stale.add(name)
                 stack.append(name)
-    return [name for name, record in snapshot.actions.items() if record.status == "completed" and name not in stale]
+    return [name for name, record in records.items() if record.status == "completed" and name not in stale]
 
 
 def _taken_over(engine: Engine, new_id: str, old_id: str, name: str, record: Record, output: Any) -> Settled:

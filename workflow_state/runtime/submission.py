@@ -144,12 +144,18 @@ def check_id(execution_id: str) -> None:
         raise PlanValidationError([PlanProblem("invalid_execution_id", "", message, hint)])
 
 
-def execution_error(state: ExecutionState, title: str) -> PlanExecutionError:
-    """What the result of a plan that did not complete raises; ``title``: of the plan, for people."""
+def execution_error(state: Mapping[str, Any], title: str) -> PlanExecutionError:
+    """What the result of a plan that did not complete raises.
+
+    Args:
+        state: the final one, as JSON.
+        title: of the plan, for people.
+    """
     failed = {
-        name: action.error.message if action.error else action.status.value
-        for name, action in state.action_states.items()
-        if action.status == "failed"
+        name: action["error"]["message"] if action["error"] else action["status"]
+        for name, action in state["action_states"].items()
+        if action["status"] == "failed"
     }
-    cause = state.error.message if state.error else f"{len(failed)} actions failed"
-    return PlanExecutionError(f"Plan {title!r} ended {state.status} (execution {state.id}): {cause}", state.id, failed)
+    cause = state["error"]["message"] if state["error"] else f"{len(failed)} actions failed"
+    message = f"Plan {title!r} ended {state['status']} (execution {state['id']}): {cause}"
+    return PlanExecutionError(message, state["id"], failed)

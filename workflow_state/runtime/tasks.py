@@ -295,10 +295,10 @@ def finish(self: Any, execution_id: str) -> dict[str, Any]:
         # Celery would make a broker that is away the failure of the execution.
         canvas.check_broker(self.app)
     engine.tell_ended(state)
-    if state.status != "completed":
+    if state["status"] != "completed":
         program = engine.programs.get(execution_id)
-        raise execution_error(state, program.title if program else state.plan_id)
-    return _safe_first(state.to_json_dict())
+        raise execution_error(state, program.title if program else state["plan_id"])
+    return _safe_first(state)
 
 
 def _safe_first(state: dict[str, Any]) -> dict[str, Any]:
@@ -310,7 +310,7 @@ def _run_here(app: Any, plan: ExecutionPlan, execution_id: str) -> dict[str, Any
     """With ``task_always_eager``, or called as a function: run the plan in this process."""
     state = InProcessRun(compile_plan(plan, Settings.of(app).schedule), execution_id, registry).run()
     if state.status != "completed":
-        raise execution_error(state, plan.title)
+        raise execution_error(state.to_json_dict(), plan.title)
     return state.to_json_dict()
 
 

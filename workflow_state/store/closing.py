@@ -65,7 +65,7 @@ def forget_expired(store: Store, cursor: int) -> tuple[int, int]:
 def _result_keys(store: Store, execution_id: str, action_ids: Sequence[str]) -> list[str]:
     """Celery's keys: the results of these actions, and that of the execution itself."""
     own = store.results.task_key(execution_id)
-    return [*(store.results.key(execution_id, name) for name in action_ids), own]
+    return [*store.results.keys(execution_id, action_ids), own]
 
 
 def _in_slices(store: Store, names: Sequence[str], command: Callable[[Any, str], Any]) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from workflow_state.models import ExecutionPage, ExecutionStatus, ExecutionSummary
 from workflow_state.store.reader import SLICE, Reader
-from workflow_state.store.state import status_of
+from workflow_state.store.rendering import status_of
 
 #: What a summary is made of.
 FIELDS = (

@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,11 +121,18 @@ def action_task_id(execution_id: str, action_id: str) -> str:
         >>> AsyncResult(action_task_id(state.id, "publish"), app=app).get(timeout=10)
         'sent: USD 1.1'
     """
+    return next(action_task_ids(execution_id, (action_id,)))
+
+
+def action_task_ids(execution_id: str, action_ids: Iterable[str]) -> Iterator[str]:
+    """As :func:`action_task_id`, of many, one after the other; nothing is kept."""
     # As uuid.uuid5 does it, in a third of the time: every action has one, in every process that touches it.
-    hashed = _hashed_namespace(execution_id).copy()
-    hashed.update(action_id.encode())
-    text = hashed.hexdigest()
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
+    space = _hashed_namespace(execution_id)
+    for action_id in action_ids:
+        hashed = space.copy()
+        hashed.update(action_id.encode())
+        text = hashed.hexdigest()
+        yield f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 @lru_cache(maxsize=256)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.references import MISSING, Outcome
 from workflow_state.store.keys import Keys
-from workflow_state.store.records import Head, LogEntry, Record, Snapshot
+from workflow_state.store.records import Frame, Head, Json, LogEntry, Record, Snapshot, parse_all
 from workflow_state.store.results import ActionResults
 
 #: How many keys or fields one command names at most: it must not block the server for long.
@@ -83,34 +83,44 @@ class Reader:
                 return name.decode(), answer.get("user_id", "")
         return None
 
+    def stored(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Json]:
+        """The records of some actions as they are stored, by action id; what is missing is at its default."""
+        return {name: fields or {} for name, fields in self._read(self.keys.actions(execution_id), action_ids)}
+
     def records(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Record]:
         """The records of some actions, by action id."""
-        found: dict[str, Record] = {}
-        key = self.keys.actions(execution_id)
-        for start in range(0, len(action_ids), SLICE):
-            part = action_ids[start : start + SLICE]
-            found |= zip(part, Record.read_all(self.results.client.hmget(key, part)), strict=True)
+        return {name: Record.of(fields) for name, fields in self.stored(execution_id, action_ids).items()}
+
+    def attempts(self, execution_id: str, records: Mapping[str, Json]) -> dict[str, list[Json]]:
+        """The attempts of some actions that failed or were lost, by action id; one without any is left out."""
+        fields = {
+            f"{n}:{name}": name for name, record in records.items() for n in range(1, record.get("attempt", 0) + 1)
+        }
+        found: dict[str, list[Json]] = defaultdict(list)
+        for field, entry in self._read(self.keys.attempts(execution_id), list(fields)):
+            if entry is not None:
+                found[fields[field]].append(entry)
         return found
 
-    def attempts(self, execution_id: str, records: Mapping[str, Record]) -> dict[str, list[dict[str, Any]]]:
-        """The attempts of some actions that failed or were lost, by action id; one without any is left out."""
-        wanted = [(name, f"{n}:{name}") for name, record in records.items() for n in range(1, record.attempt + 1)]
-        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for start in range(0, len(wanted), SLICE):
-            part = wanted[start : start + SLICE]
-            entries = self.results.client.hmget(self.keys.attempts(execution_id), [field for _, field in part])
-            for (name, _), entry in zip(part, entries, strict=True):
-                if entry is not None:
-                    found[name].append(json.loads(entry))
-        return found
+    def progress(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Json]:
+        """How far some actions have come, by action id; those that did not say are left out."""
+        found = self._read(self.keys.progress(execution_id), action_ids)
+        return {name: entry for name, entry in found if entry is not None}
+
+    def _read(self, key: str, fields: Sequence[str]) -> Iterator[tuple[str, Json | None]]:
+        """Fields of a hash of JSON, read a slice at a time."""
+        for start in range(0, len(fields), SLICE):
+            part = fields[start : start + SLICE]
+            yield from zip(part, parse_all(self.results.client.hmget(key, part)), strict=True)
 
     def outputs(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Any]:
         """The outputs of completed actions, by action id; those without a stored result are left out."""
         found: dict[str, Any] = {}
         for start in range(0, len(action_ids), SLICE):
             part = action_ids[start : start + SLICE]
-            payloads = self.results.client.mget([self.results.key(execution_id, name) for name in part])
-            found |= {n: self.results.output(p) for n, p in zip(part, payloads, strict=True) if p is not None}
+            payloads = self.results.client.mget(self.results.keys(execution_id, part))
+            there = {name: payload for name, payload in zip(part, payloads, strict=True) if payload is not None}
+            found.update(zip(there, self.results.outputs(list(there.values())), strict=True))
         return found
 
     def outcomes(self, execution_id: str, action_ids: Sequence[str], *, with_outputs: bool) -> dict[str, Outcome]:
@@ -119,6 +129,24 @@ class Reader:
         completed = [name for name, record in records.items() if record.status == "completed"]
         outputs = self.outputs(execution_id, completed) if with_outputs else {}
         return {name: outcome_of(record, outputs.get(name, MISSING)) for name, record in records.items()}
+
+    def frame(self, execution_id: str) -> Frame:
+        """What is known of an execution as a whole, read in one transaction.
+
+        Raises:
+            ExecutionNotFoundError: it is unknown.
+        """
+        keys = self.keys
+        with self.results.client.pipeline(transaction=True) as pipe:
+            pipe.hgetall(keys.execution(execution_id))
+            pipe.get(keys.program(execution_id))
+            pipe.hgetall(keys.confirmations(execution_id))
+            pipe.exists(keys.attempts(execution_id))
+            pipe.exists(keys.progress(execution_id))
+            fields, program, confirmations, tried, told = pipe.execute()
+        if not fields or program is None:
+            raise ExecutionNotFoundError(execution_id)
+        return Frame(_texts(fields), program, _parsed(confirmations), bool(tried), bool(told))
 
     def snapshot(self, execution_id: str) -> Snapshot:
         """All records of an execution, read in one transaction.
@@ -138,18 +166,19 @@ class Reader:
             fields, plan, program, actions, attempts, confirmations, progress = pipe.execute()
         if not fields or plan is None or program is None:
             raise ExecutionNotFoundError(execution_id)
-        traced: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for name, entry in attempts.items():
-            traced[name.decode().partition(":")[2]].append(json.loads(entry))
-        return Snapshot(
-            {name.decode(): value.decode() for name, value in fields.items()},
-            plan,
-            program,
-            dict(zip((name.decode() for name in actions), Record.read_all(list(actions.values())), strict=True)),
-            traced,
-            {name.decode(): json.loads(entry) for name, entry in confirmations.items()},
-            {name.decode(): json.loads(entry) for name, entry in progress.items()},
-        )
+        traced: dict[str, list[Json]] = defaultdict(list)
+        for name, entry in _parsed(attempts).items():
+            traced[name.partition(":")[2]].append(entry)
+        stored = _parsed(actions), traced, _parsed(confirmations), _parsed(progress)
+        return Snapshot(_texts(fields), plan, program, *stored)
+
+
+def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in fields.items()}
+
+
+def _parsed(fields: Mapping[bytes, bytes]) -> dict[str, Json]:
+    return dict(zip((name.decode() for name in fields), parse_all(list(fields.values())), strict=True))
 
 
 def outcome_of(record: Record, output: Any = MISSING) -> Outcome:

@@ -9,6 +9,9 @@ from typing import Any
 
 from workflow_state.errors import WorkflowStateError
 
+#: JSON of an object.
+Json = dict[str, Any]
+
 
 class StoreError(WorkflowStateError):
     """The store answered something that this version does not know."""
@@ -101,27 +104,22 @@ class Record:
     @classmethod
     def read(cls, raw: bytes | str | None) -> Record:
         """From the stored JSON; absent means pending. What only a newer version knows is left out."""
-        if not raw:
+        return cls.of(json.loads(raw)) if raw else _PENDING
+
+    @classmethod
+    def of(cls, stored: Json) -> Record:
+        """From what is stored, parsed; what is missing is at its default."""
+        if not stored:
             return _PENDING
-        fields = json.loads(raw)
         try:
-            return cls(**fields)
+            return cls(**stored)
         except TypeError:
-            return cls._of_known(fields)
+            # To look for fields of a newer version every time would cost more than the rest.
+            return cls(**{name: stored[name] for name in cls.__slots__ if name in stored})
 
-    @classmethod
-    def read_all(cls, raws: Sequence[bytes | None]) -> list[Record]:
-        """As :meth:`read`, of many: one parse of one text takes half as long as one of each."""
-        found = json.loads(b"[%s]" % b",".join(raw or b"null" for raw in raws))
-        try:
-            return [cls(**fields) if fields else _PENDING for fields in found]
-        except TypeError:
-            return [cls._of_known(fields) if fields else _PENDING for fields in found]
-
-    @classmethod
-    def _of_known(cls, fields: Mapping[str, Any]) -> Record:
-        """Without the fields of a newer version; to look for them every time would cost more than the rest."""
-        return cls(**{name: fields[name] for name in cls.__slots__ if name in fields})
+    def stored(self) -> Json:
+        """As it could be stored, with all of its fields."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 _PENDING = Record()
@@ -215,16 +213,44 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """What is known of one execution as a whole; ``fields`` is its hash as text.
+
+    ``tried``: whether attempts of it failed or were lost, ``told``: whether any told how far it has come.
+    """
+
+    fields: dict[str, str]
+    program: bytes
+    confirmations: dict[str, Json]
+    tried: bool
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All records of one execution, read at one moment; ``fields`` is its hash as text."""
+    """All records of one execution, read at one moment; ``fields`` is its hash as text.
+
+    ``stored``: the records of actions, as they are stored.
+    """
 
     fields: dict[str, str]
     plan: bytes
     program: bytes
-    actions: dict[str, Record]
-    attempts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    confirmations: dict[str, dict[str, Any]] = field(default_factory=dict)
-    progress: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stored: dict[str, Json]
+    attempts: dict[str, list[Json]] = field(default_factory=dict)
+    confirmations: dict[str, Json] = field(default_factory=dict)
+    progress: dict[str, Json] = field(default_factory=dict)
+
+    @property
+    def actions(self) -> dict[str, Record]:
+        """The records of actions, made anew each time."""
+        return {name: Record.of(fields) for name, fields in self.stored.items()}
+
+
+def parse_all(texts: Sequence[bytes | None]) -> list[Any]:
+    """The values of JSON texts, None where there is none: one parse of all takes half as long as one of each."""
+    found: list[Any] = json.loads(b"[%s]" % b",".join(text or b"null" for text in texts))
+    return found
 
 
 def _text(value: bytes | str | None) -> str:
