@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from workflow_state import graph
+from workflow_state.collector import uncollected
 from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import scheduling_needs
 from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy, UserConfirmation
@@ -19,6 +20,7 @@ _NO_HANDLING = ErrorHandling()
 _RETRY = RetryPolicy()
 
 
+@uncollected
 def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = "levels") -> Program:
     """Compile a valid plan, such as :func:`validate_execution_plan` gives, to what the engine runs.
 

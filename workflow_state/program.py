@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic.dataclasses import dataclass
 
+from workflow_state.collector import uncollected
 from workflow_state.errors import NewerSchemaError
 from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserConfirmation
 
@@ -73,6 +74,7 @@ class Outline(ProgramModel):
     levels: tuple[tuple[str, ...], ...]
 
     @classmethod
+    @uncollected
     def from_json(cls, text: str | bytes) -> Self:
         """Read the stored form back, all of it or the outline.
 
@@ -106,6 +108,7 @@ class Program(Outline):
             return []
         return [(name, len(self.steps[name].needs)) for name in self.steps[action_id].successors]
 
+    @uncollected
     def to_json(self) -> str:
         """The stored form; fields at their default are left out."""
         return self.model_dump_json(exclude_defaults=True, by_alias=True)

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from workflow_state.collector import uncollected
 from workflow_state.errors import PlanProblem, PlanValidationError
 from workflow_state.hints import Names
 from workflow_state.models import ExecutionPlan, Model
@@ -36,6 +37,7 @@ _CODES = {
 }
 
 
+@uncollected
 def prepare_plan(data: object) -> ExecutionPlan:
     """A plan from JSON text, a mapping or an :class:`ExecutionPlan`, checked in form and logic.
 
@@ -48,6 +50,7 @@ def prepare_plan(data: object) -> ExecutionPlan:
     return plan
 
 
+@uncollected
 def validate_execution_plan(data: object) -> ExecutionPlan:
     """Check a plan's form and build it; camelCase and snake_case names are read alike.
 

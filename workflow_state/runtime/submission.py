@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from workflow_state.collector import uncollected
 from workflow_state.errors import PlanExecutionError, PlanProblem, PlanValidationError
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.settings import Settings
@@ -59,7 +60,7 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
             celery.exceptions.TimeoutError: the plan has not ended in time; it goes on.
         """
         found: Any = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found, extra="ignore") if isinstance(found, dict) else found
+        return state_of(found) if isinstance(found, dict) else found
 
 
 class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
@@ -73,7 +74,13 @@ class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """The final state; raises as ``PlanResult.get``."""
         found = super().get(*args, **kwargs)
-        return ExecutionState.model_validate(found, extra="ignore") if isinstance(found, dict) else found
+        return state_of(found) if isinstance(found, dict) else found
+
+
+@uncollected
+def state_of(found: dict[str, Any]) -> ExecutionState:
+    """The final state from its JSON; what only a newer version knows is left out."""
+    return ExecutionState.model_validate(found, extra="ignore")
 
 
 def plan_as_text(args: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from workflow_state.collector import uncollected
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ActionExecutionState, ExecutionState
 from workflow_state.program import Outline
@@ -13,6 +14,7 @@ from workflow_state.store.records import Json, Record, Snapshot
 from workflow_state.store.rendering import render_action, render_state
 
 
+@uncollected
 def read_state(store: Reader, execution_id: str) -> ExecutionState:
     """The state of an execution as it stands in Redis, read at one moment.
 
@@ -43,6 +45,7 @@ def build_state(execution_id: str, program: Outline, snapshot: Snapshot, outputs
     return ExecutionState.model_validate(rendered)
 
 
+@uncollected
 def final_state(store: Reader, execution_id: str) -> Json:
     """The state of an execution that has ended, as JSON: what its result is. No more than a page is read at once.
 
