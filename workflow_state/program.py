@@ -108,6 +108,25 @@ class Program(Outline):
             return []
         return [(name, len(self.steps[name].needs)) for name in self.steps[action_id].successors]
 
+    def level_after(self, action_id: str, widest: int) -> tuple[int, int] | None:
+        """Number and size of the level after an action's own, if it may be opened without a look at what was before.
+
+        That is so when all went well before, and all of its actions run then, unasked. None of a level that is wider
+        than given, of the last one, and where levels are not waited for.
+        """
+        level = self.steps[action_id].level
+        if level is None or level + 1 >= len(self.levels):
+            return None
+        size = self._plain_sizes[level + 1]
+        return (level + 1, size) if 0 < size <= widest else None
+
+    @cached_property
+    def _plain_sizes(self) -> tuple[int, ...]:
+        """The size of each level whose actions all run, unasked, when all before them completed; 0 of the others."""
+        asked = {name for name, step in self.steps.items() if step.confirmation}
+        free = self.plain - asked
+        return tuple(len(level) if free.issuperset(level) else 0 for level in self.levels)
+
     @uncollected
     def to_json(self) -> str:
         """The stored form; fields at their default are left out."""

@@ -58,6 +58,9 @@ class FlowMachine(StoreMachine):
         """By the graph."""
         return [(other, len(before)) for other, before in NEEDS.items() if name in before]
 
+    def level_after(self, name: str, ahead: int) -> None:
+        """There are no levels."""
+
     def published(self) -> None:
         """There are no parts."""
 

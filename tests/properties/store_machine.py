@@ -94,6 +94,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Who waits for an action, each with the number of its needs; nobody, where levels are waited for."""
         return []
 
+    def level_after(self, name: str, ahead: int) -> tuple[int, int] | None:
+        """Number and size of the level that may be opened with an action's end; mostly that after its own."""
+        level = LEVEL_OF[name] + ahead
+        return (level, len(LEVELS[level])) if ahead and level < len(LEVELS) else None
+
     def likely(self) -> list[tuple[str, str]]:
         """What a caller may be busy with: any action, and those that were dispatched and have not ended often."""
         running = [(one, name) for one in EXECUTIONS for name in sorted(self.dispatched[one])]
@@ -224,8 +229,9 @@ class StoreMachine(RuleBasedStateMachine):
         outcome=st.sampled_from(("completed", "failed", "retry", "fallback", "failed", "retry")),
         halts=st.booleans(),
         delay=st.sampled_from((0, 10, 2 * LEASE)),
+        opens=st.sampled_from((0, 0, 1, 1, 2)),
     )
-    def finish(self, key: tuple[str, str], shift: int, outcome: str, halts: bool, delay: int) -> None:
+    def finish(self, key: tuple[str, str], shift: int, outcome: str, halts: bool, delay: int, opens: int) -> None:
         """Only the holder of the token writes; a repeated or a stale call changes nothing."""
         token = max(1, self.tokens.get(key, 0) + shift)
         error = None if outcome == "completed" else f"error of {token}"
@@ -234,14 +240,21 @@ class StoreMachine(RuleBasedStateMachine):
             "payload": f"{key[1]} ended by {token}",
             "halts": halts,
             "waiting": self.waiting_for(key[1]),
+            "then": self.level_after(key[1], opens),
         }
         late = {"look_after_ms": LOOK_AFTER, "delay_ms": delay, "traceback": "line\n" * 2 if error else ""}
         answer, head = self.store.finish(*key, token, outcome, error=detail(error), **what, **late)
         assert answer == self.model.finish(*key, token, outcome, error=error, delay=delay, **what)
         self.call_changes_nothing(answer != "ok")
-        self.is_head_of(key[0], head)
+        if answer != "ok" or self.model.follows(key[0], outcome, halts):
+            self.is_head_of(key[0], head)
+        else:
+            assert head is None
         assert list(head.turns if head else ()) == self.model.turns
+        assert (head is not None and head.opened) == self.model.opened
         self.dispatched[key[0]] |= set(self.model.turns)
+        if head is not None and head.opened:
+            self.dispatched[key[0]] |= set(LEVELS[head.cursor])
         if answer == "ok":
             del self.holders[key][token]
 

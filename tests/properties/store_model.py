@@ -244,14 +244,18 @@ class Model:
         return gone
 
     def finish(self, execution_id: str, name: str, token: int, outcome: str, **what: Any) -> str:
-        """``what``: payload, error, halts, delay, and who waits for the action, each with the number of its needs."""
+        """``what``: payload, error, halts, delay, who waits for the action, each with the number of its needs, and
+        the level that may be opened, with its size.
+        """
         self.turns: list[str] = []
+        self.opened = False
         found = self.executions.get(execution_id)
         action = found.action(name) if found else Action()
         if found is None or not token or action.token != token:
             return "stale"
         if not action.leased:
             self.turns = self.come(found, what["waiting"], fresh=False) if action.ended else []
+            self.opened = found.opener == f"{name}:{token}"
             return "repeated"
         action.error, action.lease = what["error"], None
         if action.error is not None:
@@ -269,7 +273,19 @@ class Model:
             found.halted = found.halted or (name if what["halts"] else "")
         self.turns = self.come(found, what["waiting"], fresh=True)
         self.close_gap(execution_id, found, 1)
+        well = found.active and not (found.failed or found.skipped or found.stopping)
+        if (then := what["then"]) and not found.open and well and then[0] == found.cursor + 1:
+            found.cursor, found.open, found.opener = *then, f"{name}:{token}"
+            found.waiting, found.parts, self.opened = 0, set(), True
+            found.version += 1
+            self.look_after(execution_id)
         return "ok"
+
+    def follows(self, execution_id: str, outcome: str, halts: bool) -> bool:
+        """Whether something may follow from the end of an attempt that was just recorded."""
+        ended = outcome != "retry"
+        last = ended and self.executions[execution_id].open == 0
+        return last or bool(self.turns) or self.opened or (outcome == "failed" and halts)
 
     def settle(self, execution_id: str, ends: Mapping[str, str], were_open: bool, between: bool = False) -> None:
         found = self.executions[execution_id]

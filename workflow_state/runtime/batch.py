@@ -134,5 +134,5 @@ class Batch:
 
     def _follow(self, head: Head, ids: Iterable[str]) -> None:
         self._cancelled = bool(head.cancel)
-        if head.open == 0 or head.turns or head.halted in ids:
+        if head.open == 0 or head.turns or head.opened or head.halted in ids:
             self.engine.follow(self.execution_id, head.halted, head)

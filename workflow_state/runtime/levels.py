@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from celery.canvas import Signature
@@ -24,6 +25,10 @@ class Levels(Schedule):
 
     def advance(self, execution_id: str, program: Program, head: Head) -> Head | None:
         """Open the next level if nothing of the current one is open, and publish it."""
+        if head.opened:
+            reached("level opened")
+            self.publish_actions(execution_id, program, program.levels[head.cursor])
+            return None
         now: Head | None = head
         while now is not None and now.active and now.open == 0:
             if now.stopping or now.cursor + 1 == len(program.levels):
@@ -38,7 +43,7 @@ class Levels(Schedule):
         ready, settled, halted = self._decide(execution_id, program, level, head)
         waiting = confirmations(program, ready)
         now = [name for name in ready if name not in waiting]
-        parts = -(-len(program.levels[level]) // self.means.settings.part_size) if now else 0
+        parts = self._parts(program, level) if now else 0
         opener, look_after = uuid.uuid4().hex, self.means.settings.lease_ms
         if not self.store.advance(execution_id, level, len(ready), parts, settled, halted, opener, look_after, waiting):
             return False
@@ -46,6 +51,14 @@ class Levels(Schedule):
         if now:
             self._publish_level(execution_id, program, level, parts, now)
         return not ready
+
+    def catch_up(self, execution_id: str, program: Program, action_id: str, head: Head) -> Head:
+        """The level that the action's end opened, as far as it has not begun."""
+        if head.opened and head.active and not head.paused:
+            ids = program.levels[head.cursor]
+            records = self.store.records(execution_id, ids)
+            self.publish_actions(execution_id, program, [name for name in ids if records[name].may_begin])
+        return replace(head, opened=False)
 
     def publish_part(self, execution_id: str, program: Program, head: Head, part: Sequence[Any]) -> None:
         """``part``: number of a level, number of its part."""
@@ -106,6 +119,14 @@ class Levels(Schedule):
         make = self.means.settling.decided
         return decided.run, [make(execution_id, program.steps[n], d) for n, d in decided.ended], decided.halted
 
+    def _parts(self, program: Program, level: int) -> int:
+        """In how many parts a level is published that are noted one by one.
+
+        None of a level that is no wider than one: the sweeper sees which of its actions never began.
+        """
+        parts = -(-len(program.levels[level]) // self.means.settings.part_size)
+        return parts if parts > 1 else 0
+
     def _publish_level(self, execution_id: str, program: Program, level: int, parts: int, ready: Sequence[str]) -> None:
         """Publish a level; a wide one in parts, all but the first by whichever workers are free."""
         others = [canvas.part_signature(self.means.app, execution_id, (level, part)) for part in range(1, parts)]
@@ -117,4 +138,5 @@ class Levels(Schedule):
 
     def _publish(self, execution_id: str, program: Program, level: int, part: int, ids: Sequence[str]) -> None:
         self.publish_actions(execution_id, program, ids)
-        self.store.published(execution_id, level, part, self.means.settings.lease_ms)
+        if self._parts(program, level):
+            self.store.published(execution_id, level, part, self.means.settings.lease_ms)

@@ -8,6 +8,7 @@ Celery, ``app.amqp``, so routes, signals, priorities and time limits are the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from celery import Celery
@@ -32,8 +33,14 @@ _IMPLIED = {
 }
 
 
+#: Messages of the first batch, and by how much each is larger than the one before: the first few are out at once, so
+#: that workers begin while the others are made.
+_FIRST_BATCH = 4
+_LARGER = 4
+
+
 def send_all(app: Celery, signatures: Iterable[Signature], sent: Callable[[], None]) -> None:
-    """Send signatures of tasks that keep no result, in one batch where the transport can.
+    """Send signatures of tasks that keep no result, in batches where the transport can.
 
     Args:
         app: whose broker they go to.
@@ -43,11 +50,15 @@ def send_all(app: Celery, signatures: Iterable[Signature], sent: Callable[[], No
     Raises:
         kombu.exceptions.OperationalError: the broker cannot be reached; some may have been sent.
     """
-    with app.producer_or_acquire() as producer, producer.batch():
+    waiting, size = iter(signatures), _FIRST_BATCH
+    with app.producer_or_acquire() as producer:
         sender = _Sender(app, producer)
-        for signature in signatures:
-            sender.send(signature)
-            sent()
+        while some := list(islice(waiting, size)):
+            with producer.batch():
+                for signature in some:
+                    sender.send(signature)
+                    sent()
+            size *= _LARGER
 
 
 class _Sender:

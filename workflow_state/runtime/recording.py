@@ -116,8 +116,10 @@ class Recording:
         error, results = end.error, self.engine.store.results
         # Whoever began the attempt has made sure of it.
         kept = self.engine.programs.recent(self.execution_id)
-        waiting = kept[0].waiting_for(self.action_id) if kept else ()
-        common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms, "waiting": waiting}
+        common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms}
+        if kept:
+            common["waiting"] = kept[0].waiting_for(self.action_id)
+            common["then"] = kept[0].level_after(self.action_id, self.engine.settings.part_size)
         if error is None:
             return Verdict("completed", {**common, "payload": end.payload})
         common |= {"error": error, "traceback": end.traceback}

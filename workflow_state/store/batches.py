@@ -52,8 +52,9 @@ class BatchStore:
         calls = [self._store.finish_call(execution_id, e.action_id, e.token, e.outcome, **e.what) for e in ends]
         replies = self._each("finish", execution_id, calls, _HEAD, tries)
         turns = [name for reply in replies for name in (reply[2] if len(reply) > 2 else ())]
+        opened = any(reply[3] for reply in replies if len(reply) > 3)
         last = replies[-1]
-        head = Head.read(last[1], turns) if len(last) > 1 else None
+        head = Head.read(last[1], turns, opened) if len(last) > 1 else None
         return [reply[0].decode() for reply in replies], head
 
     def _each(

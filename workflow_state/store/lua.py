@@ -16,7 +16,7 @@ _EACH: Final = "each"
 #: can also be run for many actions at once, under the name ``<name>_each``.
 SPELLED: Final = {
     "begin": ("actions", "deadlines", "attempts", "log", "ready"),
-    "finish": ("actions", "deadlines", "attempts", "log", "ready", "met"),
+    "finish": ("actions", "deadlines", "attempts", "log", "ready", "met", "parts"),
 }
 
 

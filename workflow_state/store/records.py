@@ -23,7 +23,8 @@ class Head:
 
     ``open``: actions of the current level that have not ended; ``halted``: the action whose failure ends
     the execution; ``cancel``: the reason, when it was cancelled. ``turns``: where actions start as their own
-    needs end, those whose turn came with the change that led here.
+    needs end, those whose turn came with the change that led here; ``opened``: where levels are waited for, that it
+    opened the current one, which is still to be published.
     """
 
     status: str
@@ -37,6 +38,7 @@ class Head:
     seeded: str
     paused: str
     turns: tuple[str, ...] = ()
+    opened: bool = False
 
     @property
     def active(self) -> bool:
@@ -59,13 +61,13 @@ class Head:
         return self.failed == 0 and self.skipped == 0 and not self.seeded
 
     @classmethod
-    def read(cls, reply: Sequence[Any], turns: Sequence[bytes] = ()) -> Head:
+    def read(cls, reply: Sequence[Any], turns: Sequence[bytes] = (), opened: int = 0) -> Head:
         status, cursor, open_, halted, failed, skipped, *rest = reply
         cancel, driver, seeded, paused = map(_text, rest)
         counts = int(cursor), int(open_)
         ended = int(failed), int(skipped)
         ids = tuple(name.decode() for name in turns)
-        return cls(_text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, ids)
+        return cls(_text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, ids, bool(opened))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class Begun:
             number, at = int(reply[6]), int(reply[7])
             return cls(answer, int(reply[1]), int(reply[2]), int(reply[3]), records, reply[5], number=number, at=at)
         if answer == "done":
-            return cls(answer, head=Head.read(reply[1]))
+            return cls(answer, head=Head.read(reply[1], opened=reply[2]))
         if answer == "halted":
             return cls(answer, halted=_text(reply[1]))
         if answer in ("unknown", "ended", "owned", "early", "paused", "other"):

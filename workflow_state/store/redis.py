@@ -117,12 +117,14 @@ class Store(Reader):
     ) -> tuple[str, Head | None]:
         """End an attempt (``completed``, ``failed``, ``retry``); the answer is ok, repeated or stale.
 
+        There is a head where something may follow from it; see ``finish.lua``.
+
         ``tries``: how often, a second apart, while the server is away; None: as the backend's policy says.
         ``what``: as :meth:`finish_call` takes it.
         """
         keys, args = self.finish_call(execution_id, action_id, token, outcome, **what)
         reply = self.run("finish", [self.keys.execution(execution_id), *keys], [execution_id, *args], tries)
-        return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 else None
+        return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 and reply[1] else None
 
     def finish_call(
         self,
@@ -137,12 +139,13 @@ class Store(Reader):
         halts: bool = False,
         delay_ms: int = 0,
         look_after_ms: int,
+        then: tuple[int, int] | None = None,
         waiting: Sequence[tuple[str, int]] = (),
     ) -> Call:
         """What ``finish`` is given of one action alone.
 
-        ``waiting``: who waits for the action, each with the number of its needs; of those the head says whose
-        turn has come.
+        ``then``: number and size of the level that may be opened in the same step. ``waiting``: who waits for the
+        action, each with the number of its needs; of those the head says whose turn has come.
         """
         args = [
             action_id,
@@ -154,6 +157,7 @@ class Store(Reader):
             "1" if halts else "",
             delay_ms,
             look_after_ms,
+            *(then or ("", "")),
             *(item for pair in waiting for item in pair),
         ]
         return [self.results.key(execution_id, action_id)], args

@@ -26,12 +26,8 @@ for i = 10, 8 + 2 * waiting, 2 do
   redis.call('HSET', KEYS[5], ARGV[i], cjson.encode({requested_at = now}))
   note(KEYS[6], now, 'user.confirmation.requested', ARGV[i])
 end
-redis.call('HSET', KEYS[1], 'waiting', waiting)
 settle(KEYS[1], KEYS[2], KEYS[3], KEYS[6], ARGV[2], now, ARGV, 10 + 2 * waiting, 7)
-redis.call('HSET', KEYS[1], 'cursor', level, 'open', ARGV[4], 'opener', ARGV[8])
-redis.call('HINCRBY', KEYS[1], 'version', 1)
+open_level(KEYS[1], KEYS[3], KEYS[4], ARGV[2] .. '|', level, ARGV[4], waiting, ARGV[8], now + tonumber(ARGV[6]))
 if ARGV[7] ~= '' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[7]) end
-redis.call('DEL', KEYS[4])
 for part = 0, tonumber(ARGV[5]) - 1 do redis.call('SADD', KEYS[4], part) end
-redis.call('ZADD', KEYS[3], now + tonumber(ARGV[6]), ARGV[2] .. '|')
 return 1

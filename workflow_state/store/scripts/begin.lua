@@ -9,7 +9,7 @@
 --   {'unknown'}       no such execution
 --   {'other'}         the id was used again: it is not the execution that the caller knows
 --   {'ended'}         the execution has ended
---   {'done', head}    the action has ended; what followed may be lost, so look at the head
+--   {'done', head, 1 if its end opened the current level}    the action has ended; what followed may be lost
 --   {'owned'}         another delivery runs it under a live lease, or a remote service has been asked
 --   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
 --                     its confirmation or whose level is not open, or its turn not come: after a crash the server may have gone back a second in time
@@ -25,7 +25,10 @@ if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {
 
 local record = record_of(actions, ARGV[3])
 local attempt, owner = tonumber(ARGV[4]), ARGV[5]
-if has_ended(record.status) then return {'done', head_of(execution)} end
+if has_ended(record.status) then
+  local opened = redis.call('HGET', execution, 'opener') == opener_of(ARGV[3], record.token)
+  return {'done', head_of(execution), opened and 1 or 0}
+end
 
 local repeated = record.status == 'running' and not record.phase and record.owner == owner
 if state[5] and not repeated and not (state[2] or state[4]) then return {'paused'} end

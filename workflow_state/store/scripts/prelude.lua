@@ -52,6 +52,20 @@ local function head_of(key)
   return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or '', f[10] or ''}
 end
 
+-- Move the cursor to a level of which so many actions are open, and have the sweeper look after its publishing.
+-- opener: what tells by whose call it was.
+local function open_level(execution, deadlines, parts, member, level, open, waiting, opener, look_at)
+  redis.call('HSET', execution, 'cursor', level, 'open', open, 'waiting', waiting, 'opener', opener)
+  redis.call('HINCRBY', execution, 'version', 1)
+  redis.call('DEL', parts)
+  redis.call('ZADD', deadlines, look_at, member)
+end
+
+-- Who opened a level by ending the last action of the one before.
+local function opener_of(action_id, token)
+  return action_id .. ':' .. token
+end
+
 -- End actions by decision: those that never began (skipped, or failed by a condition), and, in rows that
 -- say so, those that no worker runs though they have begun: between two attempts, or with a remote service.
 -- And store their results.
