@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from pydantic import JsonValue
+
 from workflow_state import graph
 from workflow_state.collector import uncollected
 from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import scheduling_needs
-from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, RetryPolicy, UserConfirmation
-from workflow_state.program import SCHEMA_OF, Program, Step
+from workflow_state.models import ErrorHandling, ExecutionPlan, PlannedAction, UserConfirmation
+from workflow_state.program import SCHEMA_OF, USUAL_RETRY, Program, Step
 from workflow_state.references import find_references
 
 _NO_HANDLING = ErrorHandling()
-_RETRY = RetryPolicy()
 
 
 @uncollected
@@ -62,10 +63,10 @@ def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = 
             condition=action.condition,
             alternative=handling[action.id].alternative_action_id,
             stands_in_for=tuple(principals.get(action.id, ())),
-            fallback=(handling[action.id].fallback_value,) if handling[action.id].has_fallback else None,
+            fallback=_fallback(action.error_handling),
             on_failure=_on_failure(action.id, handling, dependents, principals),
             on_skip=_on_skip(action.id, handling, dependents, principals),
-            retry=action.retry or _RETRY,
+            retry=action.retry or USUAL_RETRY,
             timeout=action.timeout,
             confirmation=_confirmation(action),
             queue=action.queue,
@@ -90,6 +91,10 @@ def _batch_size(plan: ExecutionPlan, action: PlannedAction) -> int:
     return 1 if action.timeout is not None else action.batch_size or plan.batch_size or 1
 
 
+def _fallback(handling: ErrorHandling | None) -> tuple[JsonValue] | None:
+    return (handling.fallback_value,) if handling is not None and handling.has_fallback else None
+
+
 def _confirmation(action: PlannedAction) -> UserConfirmation | None:
     asked = action.user_confirmation
     return asked if asked is not None and asked.required else None
@@ -97,6 +102,8 @@ def _confirmation(action: PlannedAction) -> UserConfirmation | None:
 
 def _sources(action: PlannedAction, handling: Mapping[str, ErrorHandling]) -> tuple[str, ...]:
     """Whose results the action reads, the alternatives that may stand in for them included."""
+    if not (action.inputs or action.condition):
+        return ()
     read = [reference.action_id for reference in find_references(dict(action.inputs))]
     if action.condition:
         read += [reference.action_id for reference in parse_condition(action.condition.if_).references]

@@ -84,14 +84,14 @@ def _cycle_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     """Circular dependencies, or else circles that alternatives make."""
     problems = []
     number = {action.id: n for n, action in reversed(list(enumerate(plan.actions)))}
-    for cycle in graph.cycles({action.id: action.dependencies for action in plan.actions}):
+    for cycle in _cycles({action.id: action.dependencies for action in plan.actions}):
         message = f"Circular dependency: {' → '.join(cycle)} (each waits for the next)"
         hint = f"remove one of these dependencies, for example {cycle[1]!r} from {cycle[0]!r}"
         problems.append(PlanProblem("cycle", f"actions[{number[cycle[0]]}].dependencies", message, hint))
     if problems or not alternatives_of(plan):
         return problems
     principals = {alternative: name for name, alternative in alternatives_of(plan).items()}
-    for cycle in graph.cycles(scheduling_needs(plan)):
+    for cycle in _cycles(scheduling_needs(plan)):
         # Only the edges of an alternative can have closed it.
         principal = next(principals[name] for name in cycle if name in principals)
         place = f"actions[{number[principal]}].error_handling.alternative_action_id"
@@ -99,6 +99,15 @@ def _cycle_problems(plan: ExecutionPlan) -> list[PlanProblem]:
         hint = "an alternative must not depend on what depends on the action it stands in for, nor lead back to it"
         problems.append(PlanProblem("alternative_cycle", place, message, hint))
     return problems
+
+
+def _cycles(needs: graph.Needs) -> list[list[str]]:
+    """To see that there are none takes half as long as to look for them."""
+    try:
+        graph.levels(needs)
+    except ValueError:
+        return graph.cycles(needs)
+    return []
 
 
 def _value_problems(plan: ExecutionPlan) -> list[PlanProblem]:
@@ -149,7 +158,8 @@ def _reference_problems(plan: ExecutionPlan, known: Names, needs: dict[str, list
 
 def _read_by(action: PlannedAction, number: int) -> Iterator[tuple[str, Reference | PlanProblem]]:
     """Each reference in an action's inputs and condition with its place, or the problem of reading it."""
-    for place, text in iter_strings(dict(action.inputs), f"actions[{number}].inputs"):
+    texts = iter_strings(dict(action.inputs), f"actions[{number}].inputs") if action.inputs else ()
+    for place, text in texts:
         if not text.isascii() and not is_text(text):
             yield place, PlanProblem("invalid_value", place, "The text has half of a surrogate pair")
         if "${" not in text:

@@ -7,12 +7,11 @@ that meets a newer version than it knows leaves the work to a newer worker.
 from __future__ import annotations
 
 import json
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
-from pydantic.dataclasses import dataclass
 
 from workflow_state.collector import uncollected
 from workflow_state.errors import NewerSchemaError
@@ -22,6 +21,8 @@ from workflow_state.models import Condition, ExpectedOutcome, RetryPolicy, UserC
 SCHEMA_VERSION = 2
 #: What a worker must know at least to run a program of each schedule: one of an older version goes on with the others.
 SCHEMA_OF = {"levels": 1, "dataflow": 2}
+#: Of an action that says nothing of it.
+USUAL_RETRY = RetryPolicy()
 
 
 class ProgramModel(BaseModel):
@@ -32,7 +33,7 @@ class ProgramModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action, ready to run. Slots, since a plan may have a hundred thousand of them.
+    """One action, ready to run. A plan may have a hundred thousand of them: slots, and only what is read is checked.
 
     ``needs`` is whom it waits for (its dependencies, and edges that alternatives add); ``sources`` whose
     results its inputs and condition read, stand-ins included; ``fallback`` a one-element tuple when a
@@ -56,7 +57,7 @@ class Step:
     fallback: tuple[JsonValue] | None = None
     on_failure: Literal["halt", "continue"] = "halt"
     on_skip: Literal["halt", "continue"] = "continue"
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = USUAL_RETRY
     timeout: int | None = None
     confirmation: UserConfirmation | None = None
     queue: str | None = None

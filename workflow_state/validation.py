@@ -29,6 +29,9 @@ MAX_DEPTH = 64
 #: Fields whose values are a user's data.
 _DATA = frozenset({"inputs", "fallbackValue", "fallback_value"})
 
+#: The types of what holds nothing; to ask whether a text is a mapping takes longer.
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
 _CODES = {
     "missing": "missing_field",
     "extra_forbidden": "unknown_field",
@@ -161,7 +164,7 @@ def _depth_problem(data: Mapping[Any, Any]) -> PlanProblem | None:
             child
             for item in layer
             for child in (item.values() if isinstance(item, Mapping) else item)
-            if isinstance(child, Mapping | list | tuple)
+            if type(child) not in _LEAVES and isinstance(child, Mapping | list | tuple)
         ]
         if not layer:
             return None
