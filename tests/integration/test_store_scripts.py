@@ -38,7 +38,7 @@ class Bench:
         self.store = Store(self.results, "contract", now=lambda: self.now)
         self.id = str(uuid.uuid4())
 
-    def create(self, execution_id: str = "", plan: str = '{"p":1}', look_after: int | None = LOOK) -> bool:
+    def create(self, execution_id: str = "", plan: str = '{"p":1}', look_after: int | None = LOOK) -> str:
         """Accept the execution."""
         return self.store.create(execution_id or self.id, plan, '{"q":2}', {"plan_id": "p"}, look_after)
 
@@ -126,6 +126,7 @@ def test_create_is_once(bench: Bench) -> None:
     assert bench.client.get(bench.store.keys.plan(bench.id)) == b'{"p":1}'
     assert bench.client.zscore(bench.store.keys.executions, bench.id) == START
     assert bench.deadline() == START + LOOK
+    assert bench.create("another") == bench.store.created("another") == str(START + 1)
 
 
 def test_create_without_start(bench: Bench) -> None:

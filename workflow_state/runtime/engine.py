@@ -95,9 +95,11 @@ class Engine:
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
         started = started and driver == "workers"
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
-        accepted = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
+        created = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
         reached("accepted")
-        return accepted
+        if created:
+            self.programs.keep(execution_id, program, created)
+        return bool(created)
 
     def advance(self, execution_id: str, head: Head | None = None) -> None:
         """Start what can be started if its time has come; at the end, finish.

@@ -31,6 +31,15 @@ class ProgramCache:
         with self._lock:
             self._drop(execution_id)
 
+    def keep(self, execution_id: str, program: Program, created: str) -> None:
+        """Take in the program of an execution that this process has just stored."""
+        with self._lock:
+            self._drop(execution_id)
+            self._programs[execution_id] = program, created
+            self._size += len(program.steps)
+            while self._size > self._limit and len(self._programs) > 1:
+                self._drop(next(iter(self._programs)))
+
     def get(self, execution_id: str) -> Program | None:
         """The program of an execution, looked up whether it is still that one; None when it is unknown."""
         created = self._store.created(execution_id)
@@ -57,14 +66,9 @@ class ProgramCache:
         if text is None:
             self.forget(execution_id)
             return None
-        kept = Program.from_json(text), created
-        with self._lock:
-            self._drop(execution_id)
-            self._programs[execution_id] = kept
-            self._size += len(kept[0].steps)
-            while self._size > self._limit and len(self._programs) > 1:
-                self._drop(next(iter(self._programs)))
-        return kept
+        program = Program.from_json(text)
+        self.keep(execution_id, program, created)
+        return program, created
 
     def _drop(self, execution_id: str) -> None:
         if (dropped := self._programs.pop(execution_id, None)) is not None:

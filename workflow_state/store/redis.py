@@ -48,8 +48,10 @@ class Store(Reader):
         look_after_ms: int | None,
         *,
         started: bool = True,
-    ) -> bool:
-        """Accept an execution, and start it or only store it; False when it was there already.
+    ) -> str:
+        """Accept an execution, and start it or only store it.
+
+        Returns when it was created, as it is stored; "" when it was there already.
 
         ``look_after_ms``: until the sweeper looks at it; None: never.
         """
@@ -70,7 +72,7 @@ class Store(Reader):
             ],
             args,
         )
-        return bool(reply)
+        return reply.decode() if reply else ""
 
     def begin(
         self,
