@@ -5,8 +5,7 @@ Everything here is safe to repeat, and whatever is cut off half way is found by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from workflow_state.store.keys import deadline_member
 from workflow_state.store.reader import SLICE
@@ -26,8 +25,8 @@ def close(
     if answer == b"closed" or look_again:
         if seconds:
             keys = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
-            milliseconds = max(1, int(seconds * 1000))
-            _in_slices(store, keys, lambda pipe, name: pipe.pexpire(name, milliseconds))
+            for part in _slices(keys):
+                store.run("expire", part, [max(1, int(seconds * 1000))])
         if look_again:
             return
         # Somebody may have asked meanwhile.
@@ -45,7 +44,8 @@ def ask_to_delete(store: Store, execution_id: str, look_after_ms: int) -> tuple[
 
 def remove(store: Store, execution_id: str, action_ids: Sequence[str]) -> None:
     """Remove all of an execution, the records last: until these are gone, it can be repeated."""
-    _in_slices(store, _result_keys(store, execution_id, action_ids), lambda pipe, name: pipe.unlink(name))
+    for part in _slices(_result_keys(store, execution_id, action_ids)):
+        store.results.client.unlink(*part)
     with store.results.client.pipeline(transaction=True) as pipe:
         pipe.unlink(*store.keys.all_of(execution_id))
         pipe.zrem(store.keys.executions, execution_id)
@@ -68,9 +68,5 @@ def _result_keys(store: Store, execution_id: str, action_ids: Sequence[str]) -> 
     return [*store.results.keys(execution_id, action_ids), own]
 
 
-def _in_slices(store: Store, names: Sequence[str], command: Callable[[Any, str], Any]) -> None:
-    for start in range(0, len(names), SLICE):
-        with store.results.client.pipeline(transaction=False) as pipe:
-            for name in names[start : start + SLICE]:
-                command(pipe, name)
-            pipe.execute()
+def _slices(names: list[str]) -> Iterator[list[str]]:
+    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))
