@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
 from workflow_state.collector import uncollected
@@ -148,13 +149,26 @@ def _form_problem(error: ErrorDetails, names: Names) -> PlanProblem:
         hint = "use letters, digits and _ - . : and start with a letter, a digit or _"
         return PlanProblem("invalid_id", location, message, hint)
     if code == "unknown_field":
-        name = str(error["loc"][-1])
-        twice = "remove it: the field is given in both spellings"
-        suggestion = twice if name in names else names.nearest(name) or "remove it"
+        suggestion = _misplaced(error["loc"]) or names.nearest(str(error["loc"][-1])) or "remove it"
     message = error["msg"]
     if code not in ("missing_field", "unknown_field"):
         message += f"; found {_shown(location, found)}"
     return PlanProblem(code, location, message, suggestion)
+
+
+def _misplaced(loc: tuple[int | str, ...]) -> str:
+    """What to do with a field that a plan has, elsewhere or in its other spelling; "": it has none of that name."""
+    *outer, name = loc
+    place = tuple(to_snake(part) for part in outer if isinstance(part, str))
+    holders = [holder for holder, fields in _FIELDS.items() if name in fields]
+    if place in holders:
+        return "remove it: the field is given in both spellings"
+    return f"it belongs to {' or '.join(map(_shown_place, holders))}" if holders else ""
+
+
+def _shown_place(place: tuple[str, ...]) -> str:
+    owner = "an action" if place[:1] == ("actions",) else "the plan"
+    return " of ".join([*(repr(name) for name in reversed(place) if name != "actions"), owner])
 
 
 def _depth_problem(data: Mapping[Any, Any]) -> PlanProblem | None:
@@ -187,13 +201,22 @@ def _shorten(value: object) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _field_names() -> set[str]:
-    """All field names of all models, in both spellings: what an unknown field may have meant."""
-    names: set[str] = set()
-    for model in Model.__subclasses__():
-        for name, field in model.model_fields.items():
-            names.update({name, str(field.validation_alias or name)})
-    return names
+def _fields_of(model: type[Model], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:
+    """The names of a model's fields, in both spellings, and of those of models in it, by where they are."""
+    found: dict[tuple[str, ...], set[str]] = {place: set()}
+    for name, field in model.model_fields.items():
+        found[place] |= {name, str(field.validation_alias or name)}
+        for inner in _models_in(field.annotation):
+            found |= _fields_of(inner, (*place, name))
+    return found
 
 
-_FIELD_NAMES = _field_names()
+def _models_in(annotation: Any) -> list[type[Model]]:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+#: What an unknown field may have meant.
+_FIELDS = _fields_of(ExecutionPlan)
+_FIELD_NAMES = set().union(*_FIELDS.values())

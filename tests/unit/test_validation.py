@@ -242,6 +242,26 @@ def test_a_chain_of_20_000_actions() -> None:
     assert find_plan_problems(model(*chain)) == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "suggestion"),
+    [
+        ({"fallbackValue": 1}, "it belongs to 'error_handling' of an action"),
+        ({"max_attempts": 2}, "it belongs to 'retry' of an action"),
+        ({"schedule": "dataflow"}, "it belongs to the plan"),
+        ({"tags": []}, "it belongs to 'metadata' of the plan"),
+        ({"retry": {"timeout": 2}}, "it belongs to an action or 'user_confirmation' of an action"),
+        ({"actionDefinitionId": "shop.step"}, "remove it: the field is given in both spellings"),
+        ({"errorHandling": {"continueOnFailur": True}}, "did you mean 'continueOnFailure'?"),
+        ({"sequence": 1}, "remove it"),
+    ],
+)
+def test_a_field_in_the_wrong_place_is_told_where_it_belongs(wrong: dict[str, Any], suggestion: str) -> None:
+    """A field that a plan has elsewhere is not taken for one that is misspelt, or given twice."""
+    with pytest.raises(PlanValidationError) as refused:
+        validate_execution_plan({"actions": [{"id": "a", "action_definition_id": "shop.step", **wrong}]})
+    assert [(p.code, p.suggestion) for p in refused.value.errors] == [("unknown_field", suggestion)]
+
+
 def test_a_list_of_problems_of_form() -> None:
     """All problems of form come together, located; a misspelt field is told its likely name."""
     with pytest.raises(PlanValidationError) as refused:
