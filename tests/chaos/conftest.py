@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chaos.fleet import Fleet
 from tests.chaos.plans import SCHEDULES
+from tests.chaos.scene import Scene
 from workflow_state.embedded import find_server_binary
 from workflow_state.errors import EmbeddedServerError
 
@@ -79,6 +82,21 @@ def server_program() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI=true and no server: {error}")
         pytest.skip(f"no server: {error}")
+
+
+@pytest.fixture(scope="module")
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """One server for all tests of a module, which says with what ``SETTINGS`` of the library."""
+    settings = {"workflow_state": request.module.SETTINGS}
+    with Scene(tmp_path_factory.mktemp("scene"), **settings) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def fleet(scene: Scene) -> Iterator[Fleet]:
+    """Two workers on it; supervised, so each test finds them whole or about to be."""
+    with scene.fleet() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

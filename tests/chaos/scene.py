@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -176,6 +177,16 @@ class Scene:
         temporary.write_text(json.dumps([point, victim, passes, temporary.name]))
         (self.points / "sprung").unlink(missing_ok=True)
         temporary.rename(self.points / "armed")
+
+    def end_outage(self, victim: str, timeout: float, away: float = 1.0) -> None:
+        """Wait until what was armed has taken the ``server`` or its ``memory``; give it back ``away`` seconds later."""
+        wait_until(lambda: self.sprung, timeout, "a process reached the armed point")
+        back = time.monotonic() + away
+        wait_until(lambda: time.monotonic() > back, away + 5)
+        if victim == "server":
+            self.server.start()
+        else:
+            self.redis.config_set("maxmemory", 0)
 
     @property
     def sprung(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,13 +11,10 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.plans import SCHEDULES, action, outcome
 from tests.chaos.scene import Scene
 from tests.chaos.test_remote_crash_points import REMOTE_POINTS
-from tests.support import wait_until
 from workflow_state import ExecutionState
 from workflow_state.runtime.points import Point
 
 BOUND = 60.0
-AWAY = 1.0
-"""Seconds until the server is back."""
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "part_size": 4}
 #: Those of remote actions and events have tests of their own.
 POINTS = [point for point in get_args(Point) if point not in REMOTE_POINTS]
@@ -72,20 +67,6 @@ def make_plan(dies: int, schedule: str = "levels") -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """One server for all points."""
-    with Scene(tmp_path_factory.mktemp("points"), workflow_state=SETTINGS) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def fleet(scene: Scene) -> Iterator[Fleet]:
-    """Two workers for all points; supervised, so each test finds them whole or about to be."""
-    with scene.fleet() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def expected(scene: Scene, fleet: Fleet) -> dict[str, Any]:
     """How the plan ends when nothing is killed; its action that kills says how often it was begun."""
     found = dict(outcome(scene.wait_closed(scene.start(make_plan(dies=0)), BOUND, fleet)))
@@ -116,13 +97,7 @@ def test_a_server_that_goes_at_a_point_is_waited_for(
     back the plan completes as if nothing had happened: no outage becomes the failure of an action or a plan.
     """
     execution_id = start_armed(scene, point, victim)
-    wait_until(lambda: scene.sprung, BOUND, f"a process reached {point!r}")
-    back = time.monotonic() + AWAY
-    wait_until(lambda: time.monotonic() > back, AWAY + 5)
-    if victim == "server":
-        scene.server.start()
-    else:
-        scene.redis.config_set("maxmemory", 0)
+    scene.end_outage(victim, BOUND)
     state = scene.wait_closed(execution_id, BOUND, fleet)
     check(scene, execution_id, state, expected)
 

@@ -29,13 +29,6 @@ HALVES: dict[str, tuple[Callable[[Store, str], object], str, str]] = {
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """One server for all."""
-    with Scene(tmp_path_factory.mktemp("half"), workflow_state=SETTINGS) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def fleet(scene: Scene) -> Iterator[Fleet]:
     """One worker for all."""
     with scene.fleet(1) as found:

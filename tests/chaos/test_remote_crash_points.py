@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +16,6 @@ from tests.support import wait_until
 from workflow_state import Event, EventListener, RemoteExecutor
 
 BOUND = 60.0
-AWAY = 1.0
-"""Seconds until the server is back."""
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "events": True}
 REMOTE_POINTS = ("requested", "events sent")
 
@@ -63,20 +60,6 @@ def running(outside: Outside) -> Iterator[Outside]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """One server for both points; events are on."""
-    with Scene(tmp_path_factory.mktemp("remote-points"), workflow_state=SETTINGS) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def fleet(scene: Scene) -> Iterator[Fleet]:
-    """Two workers, supervised."""
-    with scene.fleet() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def outside(scene: Scene) -> Iterator[Outside]:
     """A service and a listener beside the workers."""
     with running(Outside(scene)) as found:
@@ -118,10 +101,7 @@ def test_a_server_that_goes_is_waited_for(scene: Scene, fleet: Fleet, outside: O
     """
     scene.arm("requested", "server")
     execution_id = scene.start(make_plan(timeout=3000))
-    wait_until(lambda: scene.sprung, BOUND, "the service has been asked")
-    back = time.monotonic() + AWAY
-    wait_until(lambda: time.monotonic() > back, AWAY + 5)
-    scene.server.start()
+    scene.end_outage("server", BOUND)
     state = scene.wait_closed(execution_id, BOUND, fleet)
     assert state.action_states["asked"].result.output == 42
     scene.check_clean(execution_id)
