@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.plans import SCHEDULES
-from benchmarks.workloads.pipelines import PLANS, QUEUE, SLOTS, Pipeline
+from benchmarks.workloads.pipelines import LONG, PLANS, QUEUE, SLOTS, Pipeline
 from workflow_state import compile_plan, validate_execution_plan
 
 DIAMOND = {
@@ -42,8 +42,8 @@ def test_its_plan_sleeps_scaled_in_a_queue_of_its_own(diamond: Pipeline, schedul
     assert {action.queue for action in plan.actions} == {QUEUE}
 
 
-def test_there_are_slots_for_the_widest_level_of_every_pipeline() -> None:
-    """Otherwise a makespan would say how many there are."""
-    for path in PLANS.glob("*.json"):
-        program = compile_plan(validate_execution_plan(Pipeline.read(path).plan("levels", 1.0)))
+def test_there_are_slots_for_the_widest_level_where_a_makespan_is_promised() -> None:
+    """Otherwise it would say how many there are."""
+    for name in LONG:
+        program = compile_plan(validate_execution_plan(Pipeline.read(PLANS / f"{name}.json").plan("levels", 1.0)))
         assert max(map(len, program.levels)) <= SLOTS

@@ -23,7 +23,18 @@ from workflow_state.cli.worker import WorkerProcess
 
 EXAMPLES = ROOT / "examples"
 PLANS = sorted((EXAMPLES / "plans").glob("*.json"))
-SIZES = {"viralrecon": (203, 18), "mag": (157, 13), "epigenomics-ilmn-1seq-50k": (241, 9)}
+SIZES = {
+    "1000genome-22ch-250k": (902, 3),
+    "epigenomics-ilmn-1seq-50k": (241, 9),
+    "fetchngs": (43, 3),
+    "helloworld-chain-5": (5, 5),
+    "helloworld-forkjoin-10": (10, 3),
+    "mag": (157, 13),
+    "montage-2mass-05d": (1738, 8),
+    "rnaseq": (197, 10),
+    "seismology-1100p": (1101, 2),
+    "viralrecon": (203, 18),
+}
 """Actions and levels, as examples/plans/README.md has them."""
 
 
