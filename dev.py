@@ -44,7 +44,7 @@ TARGETS = {
     "docs": "build the documentation strictly, into build/docs",
     "check": "lint, typecheck, imports, docs, test: what CI runs",
     "format": "let ruff repair what it can, and format",
-    "bench": "measure the engine against raw Celery tasks and beside eight other systems; a quarter of an hour",
+    "bench": "measure the engine against raw Celery tasks and beside eight other systems; twenty minutes",
     "lock": "write requirements.lock anew from pyproject.toml; ARGS=--upgrade for newer versions",
     "clean": "remove environment, tools and caches",
 }
