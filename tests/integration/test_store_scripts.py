@@ -425,9 +425,9 @@ def test_settle_thousands(bench: Bench) -> None:
 def test_finalize_is_once(bench: Bench) -> None:
     """The first end stands; a later one is told which it was."""
     bench.now += 9
-    assert bench.store.finalize(bench.id, "failed", ERROR, LOOK) == "failed"
+    assert bench.store.finalize(bench.id, "failed", ERROR, LOOK) == ("failed", "{}")
     before = bench.everything()
-    assert bench.store.finalize(bench.id, "completed", None, LOOK) == "failed"
+    assert bench.store.finalize(bench.id, "completed", None, LOOK) == ("failed", "{}")
     assert bench.everything() == before
     assert bench.store.fields(bench.id, "completed_at", "error") == [str(START + 9), ERROR.model_dump_json()]
     assert bench.store.finalize("nobody", "completed", None, LOOK) is None
@@ -435,14 +435,23 @@ def test_finalize_is_once(bench: Bench) -> None:
 
 def test_the_end_is_claimed_by_one(bench: Bench) -> None:
     """One delivery at a time carries out the end; when it dies, the next may after its lease."""
-    assert bench.store.claim_end(bench.id, "me", LEASE) == "claimed"
-    assert bench.store.claim_end(bench.id, "me", LEASE) == "claimed"
-    assert bench.store.claim_end(bench.id, "you", LEASE) == "held"
+    assert bench.store.claim_end(bench.id, "me", LEASE) == ("claimed", bench.store.head(bench.id))
+    assert bench.store.claim_end(bench.id, "me", LEASE) == ("claimed", bench.store.head(bench.id))
+    assert bench.store.claim_end(bench.id, "you", LEASE) == ("held", None)
     bench.now += LEASE
-    assert bench.store.claim_end(bench.id, "you", LEASE) == "claimed"
-    assert bench.store.claim_end("nobody", "me", LEASE) == "unknown"
+    assert bench.store.claim_end(bench.id, "you", LEASE)[0] == "claimed"
+    assert bench.store.claim_end("nobody", "me", LEASE) == ("unknown", None)
     close(bench.store, bench.id, [], 60)
-    assert bench.store.claim_end(bench.id, "you", LEASE) == "closed"
+    assert bench.store.claim_end(bench.id, "you", LEASE) == ("closed", None)
+
+
+def test_the_end_waits_for_what_is_open(bench: Bench) -> None:
+    """Nobody claims the end while an action of the level has not ended."""
+    bench.advance(ready=1)
+    bench.begin()
+    assert bench.store.claim_end(bench.id, "me", LEASE) == ("open", None)
+    bench.finish()
+    assert bench.store.claim_end(bench.id, "me", LEASE)[0] == "claimed"
 
 
 def test_renew(bench: Bench) -> None:

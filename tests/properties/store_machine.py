@@ -323,8 +323,12 @@ class StoreMachine(RuleBasedStateMachine):
     @call(some(lambda e: e.over), 4, execution_id=any_execution, owner=owners)
     def claim(self, execution_id: str, owner: str) -> None:
         """At most one finisher at a time, until its claim ends."""
-        answer = self.store.claim_end(execution_id, owner, LEASE)
+        answer, head = self.store.claim_end(execution_id, owner, LEASE)
         assert answer == self.model.claim(execution_id, owner)
+        if answer == "claimed":
+            self.is_head_of(execution_id, head)
+        else:
+            assert head is None
         self.call_changes_nothing(answer != "claimed")
 
     @call(
@@ -341,7 +345,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.call_changes_nothing(known is None or known.over)
             error = detail("over" if status == "failed" else None)
             answer = self.store.finalize(execution_id, status, error, LOOK_AFTER)
-            assert answer == self.model.finalize(execution_id, status)
+            assert (answer[0] if answer else None) == self.model.finalize(execution_id, status)
 
     @call(some(lambda e: e.over and not e.open and not e.closed), 4)
     def close(self) -> None:

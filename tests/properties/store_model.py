@@ -331,6 +331,8 @@ class Model:
             return "unknown"
         if found.closed:
             return "closed"
+        if found.open:
+            return "open"
         if found.ender not in ("", owner) and found.ending_until > self.now:
             return "held"
         found.ender, found.ending_until = owner, self.now + LEASE

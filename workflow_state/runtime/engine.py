@@ -101,16 +101,18 @@ class Engine:
             self.programs.keep(execution_id, program, created)
         return bool(created)
 
+    def standing(self, execution_id: str, head: Head | None = None) -> tuple[Program | None, Head | None]:
+        """The program of an execution, and where it stands (``head``, if just read). None for what is unknown."""
+        head = head or self.store.head(execution_id)
+        return self.programs.get(execution_id, head.created if head else ""), head
+
     def advance(self, execution_id: str, head: Head | None = None) -> None:
         """Start what can be started if its time has come; at the end, finish.
 
         Whoever ends an action calls this, and so does anyone who doubts that it was done: the store lets each
         thing happen once.
         """
-        # A head that is given comes from the end of an action: whoever began it has made sure of the program.
-        kept = self.programs.recent(execution_id) if head else None
-        program = kept[0] if kept else self.programs.get(execution_id)
-        head = head or self.store.head(execution_id)
+        program, head = self.standing(execution_id, head)
         if program is not None and head is not None and head.active:
             self._end_if(execution_id, program, self._schedules[program.schedule].advance(execution_id, program, head))
 
@@ -124,26 +126,26 @@ class Engine:
 
     def catch_up(self, execution_id: str, action_id: str, head: Head) -> None:
         """Do again what follows from the end of an action: it may be lost."""
-        if (program := self.programs.get(execution_id)) is not None:
+        if (program := self.programs.get(execution_id, head.created)) is not None:
             head = self._schedules[program.schedule].catch_up(execution_id, program, action_id, head)
             self.advance(execution_id, head)
 
     def publish_part(self, execution_id: str, part: Sequence[Any]) -> None:
         """Publish a part of what is open, as the execution's schedule names it; again, if need be."""
-        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        program, head = self.standing(execution_id)
         if program is not None and head is not None and head.active:
             schedule = self._schedules[program.schedule]
             self._end_if(execution_id, program, schedule.publish_part(execution_id, program, head, part))
 
     def look(self, execution_id: str, head: Head) -> None:
         """For the sweeper, when all seems well: find what is open, and whose message must be lost."""
-        program = self.programs.get(execution_id)
+        program = self.programs.get(execution_id, head.created)
         if program is not None:
             self._end_if(execution_id, program, self._schedules[program.schedule].look(execution_id, program, head))
 
     def take_up(self, execution_id: str) -> None:
         """After a pause: publish again what had its turn and did not begin, or waits for its next attempt."""
-        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        program, head = self.standing(execution_id)
         if program is None or head is None or not head.active or head.paused:
             return
         if head.stopping:
@@ -153,20 +155,18 @@ class Engine:
 
     def stop(self, execution_id: str) -> None:
         """After a halt or a cancel: end what is open and has not begun; what runs ends by itself."""
-        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        program, head = self.standing(execution_id)
         if program is None or head is None or not head.active or not head.stopping:
             return
         head = self._schedules[program.schedule].stop(execution_id, program, head)
         if head.open == 0:
             self._end_if(execution_id, program, head)
 
-    def publish_finish(self, execution_id: str) -> None:
+    def publish_finish(self, execution_id: str, title: str, caller: str) -> None:
         """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""
-        (caller,) = self.store.fields(execution_id, "caller")
-        options = json.loads(caller or "{}")
-        program = self.programs.get(execution_id)
+        options = json.loads(caller)
         # It is shown as the task that the caller started, with what is shown of that one's arguments.
-        options.setdefault("argsrepr", f"(<plan {program.title if program else '?'!r}>,)")
+        options.setdefault("argsrepr", f"(<plan {title!r}>,)")
         finish = self.app.tasks["workflow_state.finish"]
         finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
 
@@ -176,18 +176,14 @@ class Engine:
         None when there is nothing to end: it is unknown, still has open actions, another delivery is at
         it, or it was closed before. ``owner`` is unique to the delivery.
         """
-        program = self.programs.get(execution_id)
-        head = self.store.head(execution_id)
-        if program is None or head is None or head.open > 0:
-            return None
-        claim = self.store.claim_end(execution_id, owner, self.settings.lease_ms)
+        claim, head = self.store.claim_end(execution_id, owner, self.settings.lease_ms)
         if claim == "closed":
             # Closing may have been cut off half way; it is safe to repeat.
             self.close(execution_id)
-        if claim != "claimed":
+        if claim != "claimed" or head is None:
             return None
         reached("ending")
-        if not head.ended:
+        if not head.ended and (program := self.programs.get(execution_id, head.created)) is not None:
             self._end(execution_id, program, head)
         return final_state(self.store, execution_id)
 
@@ -199,7 +195,7 @@ class Engine:
     def close(self, execution_id: str) -> None:
         """The execution's result is stored and its caller carried on: give all of its keys their TTL."""
         reached("closing")
-        program, head = self.programs.get(execution_id), self.store.head(execution_id)
+        program, head = self.standing(execution_id)
         if program is not None and head is not None:
             all_sent = self.forwarder is None or self.forwarder.forward(execution_id)
             kept = self.settings.kept(head.status, self.store.results.expires)
@@ -208,17 +204,27 @@ class Engine:
     def _end_if(self, execution_id: str, program: Program, head: Head | None) -> None:
         """End an execution of which nothing is open and nothing more comes."""
         if head is not None:
-            self._end(execution_id, program, head)
-            self.publish_finish(execution_id)
+            caller = self._end(execution_id, program, head)
+            self.publish_finish(execution_id, program.title, caller)
 
-    def _end(self, execution_id: str, program: Program, head: Head) -> None:
-        """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat."""
+    def end_again(self, execution_id: str) -> None:
+        """For the sweeper: an execution has ended, and the task that stores its result seems lost."""
+        (caller,) = self.store.fields(execution_id, "caller")
+        program = self.programs.get(execution_id)
+        self.publish_finish(execution_id, program.title if program else "?", caller or "{}")
+
+    def _end(self, execution_id: str, program: Program, head: Head) -> str:
+        """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat.
+
+        Returns what its caller hung on the execution, as JSON.
+        """
         if head.stopping:
             self.settling.skip_unstarted(execution_id, program, head.halted)
         error = self._final_error(execution_id, program, head)
         status = "cancelled" if head.cancel else "failed" if error else "completed"
-        self.store.finalize(execution_id, status, error, self.settings.lease_ms)
+        ended = self.store.finalize(execution_id, status, error, self.settings.lease_ms)
         reached("ended")
+        return ended[1] if ended else "{}"
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:
         if head.cancel:

@@ -40,9 +40,13 @@ class ProgramCache:
             while self._size > self._limit and len(self._programs) > 1:
                 self._drop(next(iter(self._programs)))
 
-    def get(self, execution_id: str) -> Program | None:
-        """The program of an execution, looked up whether it is still that one; None when it is unknown."""
-        created = self._store.created(execution_id)
+    def get(self, execution_id: str, created: str | None = None) -> Program | None:
+        """The program of an execution, made sure that it is still that one; None when it is unknown.
+
+        ``created``: when it was created, where that was just read.
+        """
+        if created is None:
+            created = self._store.created(execution_id)
         kept = self._kept(execution_id)
         if kept is None or kept[1] != created:
             kept = self._read(execution_id, created)

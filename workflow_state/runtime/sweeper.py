@@ -74,7 +74,7 @@ class Sweeper:
     def _look_at_action(self, execution_id: str, action_id: str) -> None:
         """Its lease has ended without a result, its next attempt is due, or its confirmation has timed out."""
         engine = self._engine
-        program, head = engine.programs.get(execution_id), engine.store.head(execution_id)
+        program, head = engine.standing(execution_id)
         record = engine.store.records(execution_id, [action_id])[action_id]
         if program is None or action_id not in program.steps:
             engine.store.forget_deadline(execution_id, action_id)
@@ -113,7 +113,7 @@ class Sweeper:
             engine.close(execution_id)
         elif head.ended:
             engine.observers.tell("swept", "end_resent", 1)
-            engine.publish_finish(execution_id)
+            engine.end_again(execution_id)
         elif head.driver == "manual":
             self._manual.look_after(execution_id)
         elif head.status == "initializing":

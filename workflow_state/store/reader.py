@@ -16,6 +16,12 @@ from workflow_state.store.results import ActionResults
 #: How many keys or fields one command names at most: it must not block the server for long.
 SLICE = 1000
 
+#: Fields of an execution's hash that make its head, as ``prelude.lua`` gives them.
+HEAD = (
+    *("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded", "paused"),
+    "created_at",
+)
+
 
 class Reader:
     """Reads records of executions.
@@ -31,8 +37,7 @@ class Reader:
 
     def head(self, execution_id: str) -> Head | None:
         """Where an execution stands; None when it is unknown."""
-        fields = ("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded", "paused")
-        reply = self.results.client.hmget(self.keys.execution(execution_id), *fields)
+        reply = self.results.client.hmget(self.keys.execution(execution_id), *HEAD)
         return Head.read(reply) if reply[0] else None
 
     def fields(self, execution_id: str, *names: str) -> list[str]:

@@ -22,7 +22,8 @@ class Head:
     """Where an execution stands.
 
     ``open``: actions of the current level that have not ended; ``halted``: the action whose failure ends
-    the execution; ``cancel``: the reason, when it was cancelled. ``turns``: where actions start as their own
+    the execution; ``cancel``: the reason, when it was cancelled; ``created``: when the execution was, which tells two
+    of the same id apart. ``turns``: where actions start as their own
     needs end, those whose turn came with the change that led here; ``opened``: where levels are waited for, that it
     opened the current one, which is still to be published.
     """
@@ -37,6 +38,7 @@ class Head:
     driver: str
     seeded: str
     paused: str
+    created: str = ""
     turns: tuple[str, ...] = ()
     opened: bool = False
 
@@ -63,11 +65,13 @@ class Head:
     @classmethod
     def read(cls, reply: Sequence[Any], turns: Sequence[bytes] = (), opened: int = 0) -> Head:
         status, cursor, open_, halted, failed, skipped, *rest = reply
-        cancel, driver, seeded, paused = map(_text, rest)
+        cancel, driver, seeded, paused, created = map(_text, rest)
         counts = int(cursor), int(open_)
         ended = int(failed), int(skipped)
         ids = tuple(name.decode() for name in turns)
-        return cls(_text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, ids, bool(opened))
+        return cls(
+            _text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, created, ids, bool(opened)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,17 +294,19 @@ class Store(Reader):
             pipe.publish(key, payload)
             pipe.execute()
 
-    def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> str:
-        """Claim the ending of an execution: ``claimed``, ``held``, ``closed`` or ``unknown``."""
-        reply: bytes = self.run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
-        return reply.decode()
+    def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> tuple[str, Head | None]:
+        """Claim the ending of an execution: ``claimed``, with where it stands, or why not; see ``claim.lua``."""
+        reply = self.run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
+        return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
-    def finalize(self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int) -> str | None:
-        """End the execution; the status it has now, None when it is unknown."""
+    def finalize(
+        self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int
+    ) -> tuple[str, str] | None:
+        """End the execution; the status it has now and what its caller hung on it (JSON), None when it is unknown."""
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
         reply = self.run("finalize", names, args)
-        return reply.decode() if reply else None
+        return (reply[0].decode(), (reply[1] or b"{}").decode()) if reply else None
 
     def renew(self, execution_id: str, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
         """Renew leases given as (action id, token); the ids of those held no more."""

@@ -3,15 +3,16 @@
 -- KEYS  execution, deadlines, log
 -- ARGV  clock, execution id, status, error JSON or '', ms until the sweeper looks whether the result
 --       of the execution was stored
--- Returns the status that the execution has now, or nothing when there is no such execution.
+-- Returns {status that the execution has now, what its caller hung on it}, or nothing when there is no such execution.
 -- Invariant: an ended execution never changes its status.
-local status = redis.call('HGET', KEYS[1], 'status')
+local state = redis.call('HMGET', KEYS[1], 'status', 'caller')
+local status = state[1]
 if not status then return false end
-if status == 'completed' or status == 'failed' or status == 'cancelled' then return status end
+if status == 'completed' or status == 'failed' or status == 'cancelled' then return state end
 local now = clock(ARGV[1])
 redis.call('HSET', KEYS[1], 'status', ARGV[3], 'completed_at', now)
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'error', ARGV[4]) end
 redis.call('HINCRBY', KEYS[1], 'version', 1)
 note(KEYS[3], now, 'plan.execution.' .. ARGV[3], '', ARGV[4] ~= '' and '{"error":' .. in_short(ARGV[4]) .. '}' or nil)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[5]), ARGV[2] .. '|')
-return ARGV[3]
+return {ARGV[3], state[2]}

@@ -48,8 +48,10 @@ end
 
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
-  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded', 'paused')
-  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or '', f[10] or ''}
+  local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded', 'paused',
+    'created_at')
+  return {f[1], tonumber(f[2]), tonumber(f[3]), f[4] or '', tonumber(f[5]), tonumber(f[6]), f[7] or '', f[8] or '', f[9] or '', f[10] or '',
+    f[11] or ''}
 end
 
 -- Move the cursor to a level of which so many actions are open, and have the sweeper look after its publishing.
