@@ -194,6 +194,14 @@ def _judge_workers(facts: Facts) -> list[Finding]:
     found = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
     if facts.broker_problem:
         return [Finding("fail", "broker", facts.broker_problem, "start the broker, or correct broker_url")]
+    known = _finding(
+        not ignorant,
+        "warn",
+        "tasks",
+        f"{ignorant} does not know the engine's tasks" if ignorant else "known by every worker",
+        "import workflow_state in its app, or give it queues of its own: a worker throws away messages of tasks "
+        "that it does not know",
+    )
     return [
         _finding(
             bool(facts.workers),
@@ -202,14 +210,7 @@ def _judge_workers(facts: Facts) -> list[Finding]:
             f"{len(facts.workers)} answer: {names}" if facts.workers else "none answers",
             "start one: celery -A your_app worker",
         ),
-        _finding(
-            not ignorant,
-            "warn",
-            "tasks",
-            f"{ignorant} does not know the engine's tasks" if ignorant else "known by every worker",
-            "import workflow_state in its app, or give it queues of its own: a worker throws away messages of tasks "
-            "that it does not know",
-        ),
+        *([known] if facts.workers else []),
         _finding(
             alive,
             "fail",

@@ -102,6 +102,7 @@ def test_a_broker_that_is_away() -> None:
 def test_who_must_be_there() -> None:
     """No worker, or a sweeper that has gone silent, fails; a clock that is off is a warning."""
     assert what_is_wrong(replace(GOOD, workers={})) == {"workers": "fail"}
+    assert "tasks" not in {finding.check for finding in judge(replace(GOOD, workers={}))}
     assert what_is_wrong(replace(GOOD, sweeper_age=None)) == {"sweeper": "fail"}
     assert what_is_wrong(replace(GOOD, sweeper_age=600.0)) == {"sweeper": "fail"}
     assert what_is_wrong(replace(GOOD, skew=60.0)) == {"clock": "warn"}
