@@ -219,8 +219,9 @@ def test_nobody_drives_it_any_more(fresh: Site) -> None:
     wait_until(lambda: not fresh.lasting_keys(), TIMEOUT)
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
 @pytest.mark.parametrize("schedule", ["levels", "dataflow"])
-def test_an_id_that_is_used_again_runs_the_new_plan(own: Site, schedule: str) -> None:
+def test_an_id_that_is_used_again_runs_the_new_plan(own: Site, schedule: str, batch_size: int) -> None:
     """Workers keep programs by the id of their execution: once that is deleted, another plan under the same id is
     run as it says, by the very processes that ran the first, with its actions, its inputs and its references.
     """
@@ -228,14 +229,16 @@ def test_an_id_that_is_used_again_runs_the_new_plan(own: Site, schedule: str) ->
     for number in (1, 2, 3):
         first = action("a", "test.value", inputs={"value": number})
         others = [
-            action(f"b{number}-{n}", "test.value", "a", inputs={"value": [number, n, "${a.output}"]}) for n in range(9)
+            action(one, "test.value", "a", inputs={"value": [number, n, "${a.output}"]})
+            for n in range(9)
+            for one in (f"b{number}-{n}", f"c{n}")
         ]
-        last = action(
-            "last", "test.value", *(one["id"] for one in others), inputs={"value": f"${{b{number}-8.output}}"}
-        )
-        execute_plan.apply_async((plan(first, *others, last, schedule=schedule),), task_id=name).get(timeout=TIMEOUT)
+        ends = {"b": f"${{b{number}-8.output}}", "c": "${c8.output}"}
+        last = action("last", "test.value", *(one["id"] for one in others), inputs={"value": ends})
+        wanted = plan(first, *others, last, schedule=schedule, batch_size=batch_size)
+        execute_plan.apply_async((wanted,), task_id=name).get(timeout=TIMEOUT)
         state = manager.get_full_state(name)
-        assert {f"b{number}-{n}" for n in range(9)} | {"a", "last"} == set(state.action_states)
-        assert state.action_states["last"].result.output == [number, 8, number]
+        assert {one["id"] for one in others} | {"a", "last"} == set(state.action_states)
+        assert state.action_states["last"].result.output == {"b": [number, 8, number], "c": [number, 8, number]}
         wait_until(lambda: own.fields(name).get("closed") == "1", TIMEOUT)
         assert manager.delete(name)

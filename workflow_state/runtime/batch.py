@@ -61,19 +61,21 @@ class Batch:
         Raises:
             Ignore: nothing to do.
         """
-        # A batch's messages are few: what is known of the execution is looked up whether it still holds.
-        program = self.engine.programs.get(self.execution_id)
-        if program is None:
+        programs = self.engine.programs
+        kept = programs.recent(self.execution_id, self.action_ids)
+        if kept is None:
             self.engine.log.warning("message for an unknown execution dropped", execution_id=self.execution_id)
             raise Ignore("unknown execution")
-        steps = [program.steps[name] for name in self.action_ids if name in program.steps]
+        program, created = kept
+        steps = [program.steps[name] for name in dict.fromkeys(self.action_ids) if name in program.steps]
         if any(registry.is_remote(step.definition) for step in steps):
-            # What a service carries out takes no time here, and is asked for one by one.
-            alone = [canvas.action_signature(self.engine.app, program, step, self.execution_id) for step in steps]
-            canvas.publish(self.engine.app, alone)
-            return f"{len(steps)} actions sent one by one"
-        owner = new_owner(self.task.request.hostname)
-        answers = self._store.begin(self.execution_id, steps, 1, owner, self.engine.settings.lease_ms)
+            return self._send_alone()
+        owner, lease_ms = new_owner(self.task.request.hostname), self.engine.settings.lease_ms
+        answers = self._store.begin(self.execution_id, steps, 1, owner, lease_ms, created)
+        if any(begun.answer == "other" for begun in answers):
+            # The id was used again since this process has read the program.
+            programs.forget(self.execution_id)
+            return self.handle()
         items = [
             _Item(Delivery(self.engine, self.task, self.execution_id, step.id, 1), step, begun)
             for step, begun in zip(steps, answers, strict=True)
@@ -86,6 +88,16 @@ class Batch:
             if item.begun.answer != "lease":
                 item.delivery.refused(item.begun)
         return f"{len(taken)} of {len(items)} actions begun"
+
+    def _send_alone(self) -> str:
+        """What a service carries out takes no time here, and is asked for one by one."""
+        program = self.engine.programs.get(self.execution_id)
+        if program is None:
+            raise Ignore("unknown execution")
+        steps = [program.steps[name] for name in self.action_ids if name in program.steps]
+        alone = [canvas.action_signature(self.engine.app, program, step, self.execution_id) for step in steps]
+        canvas.publish(self.engine.app, alone)
+        return f"{len(steps)} actions sent one by one"
 
     def _run(self, program: Program, items: Sequence[_Item], let_go: Callable[[Iterable[str]], None]) -> None:
         """Run all of them, and record what has ended, now and then and at the end."""

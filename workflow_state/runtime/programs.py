@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from workflow_state.program import Program
 from workflow_state.store.reader import Reader
@@ -52,11 +53,16 @@ class ProgramCache:
             kept = self._read(execution_id, created)
         return kept[0] if kept else None
 
-    def recent(self, execution_id: str) -> Kept | None:
+    def recent(self, execution_id: str, action_ids: Iterable[str] = ()) -> Kept | None:
         """As it was when it was read, and when the execution was created; whoever begins an action is told by the
         store whether that still holds. None when it is unknown.
+
+        It is read anew when one of the actions is not in it: it may be of an execution that had the id before.
         """
-        return self._kept(execution_id) or self._read(execution_id, self._store.created(execution_id))
+        kept = self._kept(execution_id)
+        if kept is None or not all(name in kept[0].steps for name in action_ids):
+            kept = self._read(execution_id, self._store.created(execution_id))
+        return kept
 
     def _kept(self, execution_id: str) -> Kept | None:
         with self._lock:

@@ -92,12 +92,7 @@ class Delivery:
 
     def _begin(self) -> tuple[Program, Step, Begun]:
         """Ask for the lease, by what this process knows of the execution."""
-        programs = self.engine.programs
-        kept = programs.recent(self.execution_id)
-        if kept is not None and self.action_id not in kept[0].steps:
-            # What this process knows may be of an execution that had the id before.
-            programs.forget(self.execution_id)
-            kept = programs.recent(self.execution_id)
+        kept = self.engine.programs.recent(self.execution_id, [self.action_id])
         step = kept[0].steps.get(self.action_id) if kept else None
         if kept is None or step is None:
             self.log.warning("message for an unknown execution or action dropped")

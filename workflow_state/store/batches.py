@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from workflow_state.program import Step
@@ -12,8 +13,10 @@ from workflow_state.store.lua import SPELLED
 from workflow_state.store.records import Begun, Head
 from workflow_state.store.redis import Call, Store
 
-#: Where a reply of ``finish`` has the head, as Lua counts: only the last one's is the one that counts.
-_HEAD = 2
+#: What the scripts are told of arguments and replies, as Lua counts, 0 where there is none: which own argument, and
+#: which part of a reply, is results as the backend wrote them, that may be no text; and which part of a reply is the
+#: head: only the last one's is the one that counts.
+_PLACES = {"begin": (0, 6, 0), "finish": (6, 0, 2)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class BatchStore:
             )
             for step in steps
         ]
-        return [Begun.read(reply) for reply in self._each("begin", execution_id, calls, 0)]
+        return [Begun.read(reply) for reply in self._each("begin", execution_id, calls)]
 
     def finish(self, execution_id: str, ends: Sequence[End], tries: int | None = None) -> tuple[list[str], Head | None]:
         """End attempts: ``ok``, ``repeated`` or ``stale`` for each, and where the execution stands after all of them.
@@ -50,23 +53,30 @@ class BatchStore:
         The head names everyone whose turn has come. ``tries``: as for ``Store.finish``.
         """
         calls = [self._store.finish_call(execution_id, e.action_id, e.token, e.outcome, **e.what) for e in ends]
-        replies = self._each("finish", execution_id, calls, _HEAD, tries)
+        replies = self._each("finish", execution_id, calls, tries)
         turns = [name for reply in replies for name in (reply[2] if len(reply) > 2 else ())]
         opened = any(reply[3] for reply in replies if len(reply) > 3)
-        last = replies[-1]
+        last = replies[-1] if replies else []
         head = Head.read(last[1], turns, opened) if len(last) > 1 else None
-        return [reply[0].decode() for reply in replies], head
+        return [reply[0] for reply in replies], head
 
-    def _each(
-        self, script: str, execution_id: str, calls: Sequence[Call], head_at: int, tries: int | None = None
-    ) -> list[Any]:
+    def _each(self, script: str, execution_id: str, calls: Sequence[Call], tries: int | None = None) -> list[Any]:
+        if not calls:
+            return []
         keys = [self._store.keys.execution(execution_id), *(key for own, _ in calls for key in own)]
-        # One argument for all of them: to encode and to parse thousands would take longer than the rest.
-        packed = json.dumps([[len(own), *map(_text, args)] for own, args in calls])
-        common = 1 + len(SPELLED[script])
-        replies: list[Any] = self._store.run(f"{script}_each", keys, [execution_id, common, head_at, packed], tries)
+        places = raw_argument, raw_reply, _ = _PLACES[script]
+        raw = []
+        if raw_argument:
+            for _, own in calls:
+                raw.append(own[raw_argument - 1])
+                own[raw_argument - 1] = ""
+        # One text for all else, and one back: to send and to read thousands would take longer than the rest.
+        packed = json.dumps([[len(own), "", *map(str, args)] for own, args in calls])
+        args = [execution_id, 1 + len(SPELLED[script]), *places, packed, *raw]
+        answer, *found = self._store.run(f"{script}_each", keys, args, tries)
+        replies: list[list[Any]] = json.loads(answer)
+        left = iter(found)
+        for reply in replies:
+            if 0 < raw_reply <= len(reply):
+                reply[raw_reply - 1] = list(islice(left, reply[raw_reply - 1]))
         return replies
-
-
-def _text(argument: Any) -> str:
-    return argument.decode() if isinstance(argument, bytes) else str(argument)

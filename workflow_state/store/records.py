@@ -63,12 +63,12 @@ class Head:
         return self.failed == 0 and self.skipped == 0 and not self.seeded
 
     @classmethod
-    def read(cls, reply: Sequence[Any], turns: Sequence[bytes] = (), opened: int = 0) -> Head:
+    def read(cls, reply: Sequence[Any], turns: Sequence[bytes | str] = (), opened: int = 0) -> Head:
         status, cursor, open_, halted, failed, skipped, *rest = reply
         cancel, driver, seeded, paused, created = map(_text, rest)
         counts = int(cursor), int(open_)
         ended = int(failed), int(skipped)
-        ids = tuple(name.decode() for name in turns)
+        ids = tuple(map(_text, turns))
         return cls(
             _text(status), *counts, _text(halted), *ended, cancel, driver, seeded, paused, created, ids, bool(opened)
         )

@@ -18,7 +18,7 @@
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.
 local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
-local state = redis.call('HMGET', execution, 'status', 'halted', 'cursor', 'cancel', 'paused', 'created_at')
+local state = state_of(execution)
 if not state[1] then return {'unknown'} end
 if ARGV[9] ~= '' and ARGV[9] ~= state[6] then return {'other'} end
 if state[1] ~= 'running' and state[1] ~= 'paused_for_confirmation' then return {'ended'} end
@@ -68,9 +68,9 @@ if not repeated then
   record.lease = now + tonumber(ARGV[6])
   record.entry = note(KEYS[5], now, 'action.execute.requested', ARGV[3],
     '{"attempt":' .. record.attempt .. (record.remote and ',"remote":true}' or '}'))
-  redis.call('HSET', actions, ARGV[3], cjson.encode(record))
-  redis.call('HINCRBY', execution, 'version', 1)
-  redis.call('ZADD', KEYS[3], record.lease, ARGV[2] .. '|' .. ARGV[3])
+  put_record(actions, ARGV[3], record)
+  count_change(execution)
+  set_due(KEYS[3], ARGV[2] .. '|' .. ARGV[3], record.lease)
   if ARGV[7] == '' then redis.call('ZREM', KEYS[6], ARGV[3]) end
 end
 

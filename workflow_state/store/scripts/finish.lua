@@ -23,7 +23,7 @@ local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
 local action_id, token, outcome = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local member = ARGV[2] .. '|' .. action_id
-if redis.call('EXISTS', execution) == 0 then return {'stale'} end
+if not state_of(execution)[1] then return {'stale'} end
 
 local record = record_of(actions, action_id)
 if record.token ~= token or record.status ~= 'running' or record.phase == 'retry' then
@@ -48,12 +48,12 @@ if ARGV[6] ~= '' then
 end
 
 record.lease = nil
-redis.call('HINCRBY', execution, 'version', 1)
+count_change(execution)
 if outcome == 'retry' then
   record.phase = 'retry'
   record.due = now + tonumber(ARGV[10])
-  redis.call('HSET', actions, action_id, cjson.encode(record))
-  redis.call('ZADD', KEYS[3], record.due + tonumber(ARGV[11]), member)
+  put_record(actions, action_id, record)
+  set_due(KEYS[3], member, record.due + tonumber(ARGV[11]))
   note(KEYS[5], now, 'action.retrying', action_id,
     '{"attempt":' .. record.attempt .. ',"delay":' .. ARGV[10] .. ',"error":' .. in_short(ARGV[6]) .. '}')
   return {'ok', false, {}}
@@ -61,10 +61,9 @@ end
 
 record.status, record.phase, record.due = outcome, nil, nil
 record.ended_at = now
-redis.call('HSET', actions, action_id, cjson.encode(record))
-redis.call('SET', KEYS[9], ARGV[8])
-redis.call('PUBLISH', KEYS[9], ARGV[8])
-redis.call('ZREM', KEYS[3], member)
+put_record(actions, action_id, record)
+put_result(KEYS[9], ARGV[8])
+drop_due(KEYS[3], member)
 if outcome == 'completed' then
   note(KEYS[5], now, 'action.execute.completed', action_id, '{"attempt":' .. record.attempt .. '}')
 else

@@ -16,10 +16,41 @@ local function has_ended(status)
   return status == 'completed' or status == 'failed' or status == 'skipped'
 end
 
-local function record_of(key, action_id)
-  local raw = redis.call('HGET', key, action_id)
+-- A record as it is stored; none yet: pending.
+local function parsed(raw)
   if raw then return cjson.decode(raw) end
   return {status = 'pending', attempt = 0, token = 0, lost = 0}
+end
+
+-- What begin and finish do to the server for each action they do by these; each.lua does the same of many at once.
+local function record_of(key, action_id)
+  return parsed(redis.call('HGET', key, action_id))
+end
+
+local function put_record(key, action_id, record)
+  redis.call('HSET', key, action_id, cjson.encode(record))
+end
+
+-- Status, halted, cursor, cancel, paused and time of creation of an execution; all false if there is none.
+local function state_of(key)
+  return redis.call('HMGET', key, 'status', 'halted', 'cursor', 'cancel', 'paused', 'created_at')
+end
+
+local function count_change(key)
+  redis.call('HINCRBY', key, 'version', 1)
+end
+
+local function set_due(deadlines, member, at)
+  redis.call('ZADD', deadlines, at, member)
+end
+
+local function drop_due(deadlines, member)
+  redis.call('ZREM', deadlines, member)
+end
+
+local function put_result(key, payload)
+  redis.call('SET', key, payload)
+  redis.call('PUBLISH', key, payload)
 end
 
 -- Add to the log of what happened, in the same step as the change itself: the history, watchers and listeners
