@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+from amqp.exceptions import NotFound
 
 from tests.integration.apps import own_app
 from tests.integration.outcomes import QUICK, TIMEOUT, output, run
@@ -53,6 +54,22 @@ def test_a_plan_runs_and_its_events_arrive(rabbit: Site) -> None:
     assert (state.status, output(state, "b")) == ("completed", 5)
     assert of(seen, state.id) == StateManager().history(state.id)
     assert [event.type for event in started] == ["plan.execution.started", "plan.execution.completed"]
+
+
+def test_a_named_queue_is_declared_and_deleted(rabbit: Site) -> None:
+    """It gathers what nobody reads, until it is deleted with all that is in it."""
+    listener, _ = collector(rabbit, queue=f"named-{uuid.uuid4().hex}")
+
+    def gathered() -> int:
+        with rabbit.app.connection_for_read() as connection, connection.channel() as channel:
+            return int(listener.queue(channel).queue_declare(passive=True).message_count)
+
+    listener.declare()
+    assert run(plan(action("a"))).status == "completed"
+    wait_until(lambda: gathered() == 4, TIMEOUT, "its events are gathered")
+    listener.delete()
+    with pytest.raises(NotFound):
+        gathered()
 
 
 def test_a_remote_action_is_asked_for_and_answered(rabbit: Site) -> None:
