@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workflow_state.models import ErrorCategory, ErrorDetail, ExecutionState
+from workflow_state.program import Outline
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
 from workflow_state.store.state import final_state, read_state
@@ -101,7 +102,7 @@ def test_the_final_state_is_what_the_state_manager_reads(
     store = Store(ActionResults(app), "final")
     names = [f"a{number}" for number in range(len(given_actions))]
     write(store, fields, dict(zip(names, given_actions, strict=True)))
-    final = final_state(store, "one")
+    final = final_state(store, "one", Outline.from_json(store.program("one") or b""))
     assert list(final["action_states"]) == names
     text = json.dumps(final)
     assert text == json.dumps(read_state(store, "one").to_json_dict())

@@ -182,10 +182,13 @@ class Engine:
             self.close(execution_id)
         if claim != "claimed" or head is None:
             return None
+        program = self.programs.get(execution_id, head.created)
+        if program is None:
+            return None
         reached("ending")
-        if not head.ended and (program := self.programs.get(execution_id, head.created)) is not None:
+        if not head.ended:
             self._end(execution_id, program, head)
-        return final_state(self.store, execution_id)
+        return final_state(self.store, execution_id, program)
 
     def tell_ended(self, state: Json) -> None:
         """Tell the observers of an execution's end."""

@@ -144,14 +144,13 @@ class Reader:
         keys = self.keys
         with self.results.client.pipeline(transaction=True) as pipe:
             pipe.hgetall(keys.execution(execution_id))
-            pipe.get(keys.program(execution_id))
             pipe.hgetall(keys.confirmations(execution_id))
             pipe.exists(keys.attempts(execution_id))
             pipe.exists(keys.progress(execution_id))
-            fields, program, confirmations, tried, told = pipe.execute()
-        if not fields or program is None:
+            fields, confirmations, tried, told = pipe.execute()
+        if not fields:
             raise ExecutionNotFoundError(execution_id)
-        return Frame(_texts(fields), program, _parsed(confirmations), bool(tried), bool(told))
+        return Frame(_texts(fields), _parsed(confirmations), bool(tried), bool(told))
 
     def snapshot(self, execution_id: str) -> Snapshot:
         """All records of an execution, read in one transaction.

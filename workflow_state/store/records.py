@@ -226,7 +226,6 @@ class Frame:
     """
 
     fields: dict[str, str]
-    program: bytes
     confirmations: dict[str, Json]
     tried: bool
     told: bool

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
+from sys import intern
 from typing import Any
 
 from workflow_state.models import ErrorDetail, ExecutionStatus
@@ -84,7 +85,8 @@ def render_action(
         progress: as it was told last.
     """
     status, started, ended = record.get("status", "pending"), record.get("started_at"), record.get("ended_at")
-    error, ended_at, result = _error(record.get("error")), _time(ended), None
+    started_at, ended_at = _time(started), _time(ended)
+    error, result = _error(record.get("error")), None
     if status == "completed":
         result = {"status": "success", "output": outputs.get(action_id)}
     elif status == "skipped":
@@ -94,18 +96,23 @@ def render_action(
     return {
         "action_id": action_id,
         "status": status,
-        "started_at": _time(started),
+        "started_at": started_at,
         "completed_at": ended_at,
         "duration": _duration(started, ended),
         "attempts": record.get("attempt", 0),
         "result": result,
         "error": error,
-        "trace": _trace(record, attempts, ended_at),
+        "trace": _trace(record, attempts, started_at, ended_at),
         "progress": _progress(progress) if progress else None,
     }
 
 
-def _trace(record: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]], ended_at: str | None) -> list[Json]:
+def _trace(
+    record: Mapping[str, Any],
+    attempts: Sequence[Mapping[str, Any]],
+    started_at: str | None,
+    ended_at: str | None,
+) -> list[Json]:
     """All attempts in order; the last one of an action that runs or completed is in the record itself."""
     found = [_attempt(entry) for entry in attempts]
     number = record.get("attempt", 0)
@@ -114,10 +121,11 @@ def _trace(record: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]], end
         found.append(
             {
                 "number": number,
-                "started_at": _written(begun),
+                "started_at": started_at if started_at and begun == record["started_at"] else _written(begun),
                 "completed_at": ended_at,
                 "duration": _duration(begun, record.get("ended_at")),
-                "worker": record.get("worker") or "",
+                # Few names, each in thousands of records: kept once.
+                "worker": intern(record.get("worker") or ""),
                 "outcome": record.get("status", "pending"),
                 "error": None,
             }

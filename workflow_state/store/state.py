@@ -46,14 +46,18 @@ def build_state(execution_id: str, program: Outline, snapshot: Snapshot, outputs
 
 
 @uncollected
-def final_state(store: Reader, execution_id: str) -> Json:
+def final_state(store: Reader, execution_id: str, program: Outline) -> Json:
     """The state of an execution that has ended, as JSON: what its result is. No more than a page is read at once.
+
+    Args:
+        store: where it is.
+        execution_id: of the execution.
+        program: that it ran.
 
     Raises:
         ExecutionNotFoundError: it is unknown.
     """
     frame = store.frame(execution_id)
-    program = Outline.from_json(frame.program)
     actions = (
         state
         for names in _pages(program, SLICE)
