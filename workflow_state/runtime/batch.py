@@ -126,7 +126,7 @@ class Batch:
 
     def _record(self, program: Program, ended: Sequence[tuple[_Item, AttemptEnd]]) -> None:
         """Write how attempts ended, in one step, and do what follows."""
-        verdicts = [(item, item.delivery.recording.decide(item.step, item.begun, end)) for item, end in ended]
+        verdicts = [(item, item.delivery.recording.decide(program, item.step, item.begun, end)) for item, end in ended]
         ends = [End(item.step.id, item.begun.token, verdict.outcome, verdict.what) for item, verdict in verdicts]
         answers, head = self._store.finish(self.execution_id, ends, RESULT_TRIES)
         again = []

@@ -91,7 +91,7 @@ class Recording:
         result = failed(refused, step)
         return AttemptEnd(error=result.error, traceback=result.traceback)
 
-    def record(self, step: Step, begun: Begun, end: AttemptEnd) -> int | None:
+    def record(self, program: Program | None, step: Step, begun: Begun, end: AttemptEnd) -> int | None:
         """Write how the attempt ended, and do what follows from it.
 
         Returns milliseconds until the next attempt, if there is to be one.
@@ -100,7 +100,7 @@ class Recording:
             ActionFailedError: the action has failed for good.
             Ignore: the attempt is not the current one any more; nothing was changed.
         """
-        verdict = self.decide(step, begun, end)
+        verdict = self.decide(program, step, begun, end)
         head = self._finish(begun, verdict)
         self.told(verdict)
         if verdict.outcome != "retry":
@@ -111,15 +111,16 @@ class Recording:
                 raise ActionFailedError(message, self.action_id, end.error.model_dump(mode="json"))
         return verdict.delay
 
-    def decide(self, step: Step, begun: Begun, end: AttemptEnd) -> Verdict:
-        """What becomes of an action whose attempt ended so: nothing is written yet."""
+    def decide(self, program: Program | None, step: Step, begun: Begun, end: AttemptEnd) -> Verdict:
+        """What becomes of an action whose attempt ended so: nothing is written yet.
+
+        ``program``: None when the execution is gone.
+        """
         error, results = end.error, self.engine.store.results
-        # Whoever began the attempt has made sure of it.
-        kept = self.engine.programs.recent(self.execution_id)
         common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms}
-        if kept:
-            common["waiting"] = kept[0].waiting_for(self.action_id)
-            common["then"] = kept[0].level_after(self.action_id, self.engine.settings.part_size)
+        if program is not None:
+            common["waiting"] = program.waiting_for(self.action_id)
+            common["then"] = program.level_after(self.action_id, self.engine.settings.part_size)
         if error is None:
             return Verdict("completed", {**common, "payload": end.payload})
         common |= {"error": error, "traceback": end.traceback}
@@ -155,15 +156,16 @@ class Recording:
         """As :meth:`record`, where no Celery task of the action runs that could retry or fail: nothing is raised
         but ``Ignore``, and the next attempt's message is sent from here.
         """
-        if program := self.engine.programs.get(self.execution_id):
+        program = self.engine.programs.get(self.execution_id)
+        if program is not None:
             attempt = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
             self.watched = self.engine.observers.outside(attempt, begun.at)
         try:
-            delay = self.record(step, begun, end)
+            delay = self.record(program, step, begun, end)
         except ActionFailedError as error:
             self.log.info("action failed", reason=str(error))
             return
-        if (program := self.engine.programs.get(self.execution_id)) is not None:
+        if program is not None:
             canvas.publish(self.engine.app, self.next_attempt(program, step, begun.attempt + 1, delay))
 
     def _finish(self, begun: Begun, verdict: Verdict) -> Head | None:

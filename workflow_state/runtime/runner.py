@@ -85,7 +85,7 @@ class Delivery:
                 self.recording.watched.left()
             remote.leave(self.engine, step, self.execution_id, begun)
             raise Ignore("a remote service has been asked")
-        delay = self.recording.record(step, begun, result)
+        delay = self.recording.record(program, step, begun, result)
         if delay is not None:
             self._try_again(begun.attempt + 1, delay, result.error)
         return "completed" if result.error is None else "completed with its fallback value"

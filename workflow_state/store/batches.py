@@ -9,7 +9,6 @@ from itertools import islice
 from typing import Any
 
 from workflow_state.program import Step
-from workflow_state.store.lua import SPELLED
 from workflow_state.store.records import Begun, Head
 from workflow_state.store.redis import Call, Store
 
@@ -63,17 +62,16 @@ class BatchStore:
     def _each(self, script: str, execution_id: str, calls: Sequence[Call], tries: int | None = None) -> list[Any]:
         if not calls:
             return []
-        keys = [self._store.keys.execution(execution_id), *(key for own, _ in calls for key in own)]
         places = raw_argument, raw_reply, _ = _PLACES[script]
         raw = []
         if raw_argument:
-            for _, own in calls:
-                raw.append(own[raw_argument - 1])
-                own[raw_argument - 1] = ""
+            for _, args in calls:
+                raw.append(args[raw_argument - 1])
+                args[raw_argument - 1] = ""
         # One text for all else, and one back: to send and to read thousands would take longer than the rest.
-        packed = json.dumps([[len(own), "", *map(str, args)] for own, args in calls])
-        args = [execution_id, 1 + len(SPELLED[script]), *places, packed, *raw]
-        answer, *found = self._store.run(f"{script}_each", keys, args, tries)
+        packed = json.dumps([[keys, "", *map(str, args)] for keys, args in calls])
+        common = [self._store.keys.execution(execution_id)]
+        answer, *found = self._store.run(f"{script}_each", common, [execution_id, *places, packed, *raw], tries)
         replies: list[list[Any]] = json.loads(answer)
         left = iter(found)
         for reply in replies:

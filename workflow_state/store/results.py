@@ -89,7 +89,7 @@ class ActionResults:
 
     def key(self, execution_id: str, action_id: str) -> str:
         """The backend's key for the result of an action."""
-        return self.task_key(action_task_id(execution_id, action_id))
+        return self._prefix + action_task_id(execution_id, action_id)
 
     def keys(self, execution_id: str, action_ids: Sequence[str]) -> list[str]:
         """The backend's keys for the results of some actions."""

@@ -2,15 +2,15 @@
 -- function one(KEYS, ARGV), and is given what it would be given alone. What begin and finish do for each action by
 -- functions of the prelude is done here for all: read before, or kept back and written after.
 --
--- KEYS  those that all have in common (the first: execution, actions, deadlines), then each one's own
--- ARGV  clock, execution id, number of keys in common, place among own arguments of one that may be no text, place in a
---       reply of a list of such, place in a reply of the head when only the last one needs it (0 = there is none), JSON
---       list: of each, number of own keys, "", then own arguments, all text; then of each the one that may be no text
+-- KEYS  those that all have in common; the first: execution, actions, deadlines
+-- ARGV  clock, execution id, place among own arguments of one that may be no text, place in a reply of a list of such,
+--       place in a reply of the head when only the last one needs it (0 = there is none), JSON list: of each, list of
+--       own keys, "", then own arguments, all text; then of each the one that may be no text
 -- Returns a JSON list of the replies, in order, then what may be no text, all of it: a reply has the number of its own.
 -- Invariant: that of the script.
-local common, raw_argument, raw_reply, place = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local raw_argument, raw_reply, place = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local execution, actions, deadlines = KEYS[1], KEYS[2], KEYS[3]
-local calls, ids, stored = cjson.decode(ARGV[7]), {}, {}
+local calls, ids, stored = cjson.decode(ARGV[6]), {}, {}
 for i, call in ipairs(calls) do ids[i] = call[3] end
 for i, raw in ipairs(in_slices(ids, 1, function(...) return redis.call('HMGET', actions, ...) end)) do stored[ids[i]] = raw end
 
@@ -37,13 +37,13 @@ note = function(log, now, kind, action_id, data)
 end
 if place > 0 then head_of = function() return false end end
 
-local now, key, keys, last_own = string.format('%.0f', clock(ARGV[1])), common, {unpack(KEYS, 1, common)}, 0
+local now, common, keys, last_own = string.format('%.0f', clock(ARGV[1])), #KEYS, {unpack(KEYS)}, 0
 local replies, answer = {}, {false}
 for n, call in ipairs(calls) do
   local own = call[1]
-  for i = 1, math.max(own, last_own) do keys[common + i] = i <= own and KEYS[key + i] or nil end
-  key, last_own, call[1], call[2] = key + own, own, now, ARGV[2]
-  if raw_argument > 0 then call[2 + raw_argument] = ARGV[7 + n] end
+  for i = 1, math.max(#own, last_own) do keys[common + i] = own[i] end
+  last_own, call[1], call[2] = #own, now, ARGV[2]
+  if raw_argument > 0 then call[2 + raw_argument] = ARGV[6 + n] end
   local reply = one(keys, call)
   local raw = reply[raw_reply]
   if raw then
