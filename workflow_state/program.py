@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from workflow_state.collector import uncollected
@@ -66,6 +66,11 @@ class Step:
     batch_size: int = 1
 
 
+_STEPS = TypeAdapter(dict[str, Step])
+#: How many steps of a program are read at once whose text is as long as this.
+_SLICE, _LARGE = 1000, 1_000_000
+
+
 class Outline(ProgramModel):
     """What readers of states need of a program: the steps of a large one take their time to read."""
 
@@ -105,8 +110,15 @@ class Program(Outline):
 
     @classmethod
     def _parsed(cls, text: str | bytes) -> Self:
-        # In two steps, of which the first holds most words once: a quarter less memory in the same time.
-        return cls.model_validate(from_json(text))
+        if len(text) < _LARGE:
+            return cls.model_validate_json(text)
+        # Half of the memory in twice the time: most words are held once, and what was read is let go of bit by bit.
+        given = from_json(text)
+        if isinstance(steps := given.get("steps"), dict):
+            names = list(steps)
+            for start in range(0, len(names), _SLICE):
+                steps |= _STEPS.validate_python({name: steps[name] for name in names[start : start + _SLICE]})
+        return cls.model_validate(given)
 
     @cached_property
     def plain(self) -> frozenset[str]:

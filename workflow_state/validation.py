@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
 from workflow_state.collector import uncollected
 from workflow_state.errors import PlanProblem, PlanValidationError
 from workflow_state.hints import Names
-from workflow_state.models import ExecutionPlan, Model
+from workflow_state.models import ExecutionPlan, Model, PlannedAction
 from workflow_state.plan_checks import find_errors
 from workflow_state.plan_lint import find_warnings
 from workflow_state.references import kind_of
@@ -32,6 +33,10 @@ _DATA = frozenset({"inputs", "fallbackValue", "fallback_value"})
 
 #: The types of what holds nothing; to ask whether a text is a mapping takes longer.
 _LEAVES = frozenset({str, int, float, bool, type(None)})
+
+_ACTIONS = TypeAdapter(list[PlannedAction])
+#: How many actions of a larger plan are built at once.
+_SLICE = 1000
 
 _CODES = {
     "missing": "missing_field",
@@ -75,6 +80,7 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
     """
     if isinstance(data, ExecutionPlan):
         return data
+    parsed = isinstance(data, str | bytes | bytearray)
     if isinstance(data, str | bytes | bytearray):
         try:
             data = json.loads(data)
@@ -89,10 +95,24 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
         raise PlanValidationError([PlanProblem("not_an_object", "", message)])
     if too_deep := _depth_problem(data):
         raise PlanValidationError([too_deep])
+    actions = data.get("actions")
+    if parsed and isinstance(actions, list) and len(actions) > _SLICE:
+        _build_in_place(actions)
     try:
         return ExecutionPlan.model_validate(data)
     except ValidationError as error:
         raise PlanValidationError(_form_problems(error)) from None
+
+
+def _build_in_place(actions: list[Any]) -> None:
+    """Turn what was parsed into actions a slice at a time: so not all of a large plan is held twice.
+
+    A slice with a problem in it stays, so that all problems are found where all are looked for.
+    """
+    for start in range(0, len(actions), _SLICE):
+        part = slice(start, start + _SLICE)
+        with suppress(ValidationError):
+            actions[part] = _ACTIONS.validate_python(actions[part])
 
 
 def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:

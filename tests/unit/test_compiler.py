@@ -147,6 +147,15 @@ def test_a_null_fallback_survives_json() -> None:
     assert again.steps["pack"].fallback == (None,)
 
 
+def test_a_large_program_survives_json() -> None:
+    """One that is read bit by bit, so that it takes less memory, is the same program too."""
+    small = compiled(SHOP)
+    steps = {f"{name}{n}": step for n in range(1500) for name, step in small.steps.items()}
+    program = small.model_copy(update={"steps": steps})
+    assert len(program.to_json()) > 1_000_000
+    assert Program.from_json(program.to_json()) == program
+
+
 @pytest.mark.parametrize(
     "text",
     [

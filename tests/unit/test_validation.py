@@ -42,6 +42,23 @@ def codes(*actions: dict[str, Any], **fields: Any) -> list[tuple[str, str, str]]
     return [(p.severity, p.code, p.location) for p in problems(*actions, **fields)]
 
 
+def test_all_problems_of_a_large_plan_are_found() -> None:
+    """One that is built bit by bit from its text has the problems, and is the plan, that it is when given as a dict."""
+    actions = [act(f"a{n}", inputs={"n": n}) for n in range(2500)]
+    text = json.dumps({"actions": actions})
+    assert prepare_plan(text) == prepare_plan({"actions": actions})
+    wrong: dict[str, Any] = {"actions": [*actions, {"id": "no definition"}, *actions, 7], "colour": "blue"}
+    wrong["actions"][1200] = act("late", priority=11)
+    found = []
+    for given in (json.dumps(wrong), wrong):
+        with pytest.raises(PlanValidationError) as caught:
+            validate_execution_plan(given)
+        found.append(caught.value.errors)
+    assert found[0] == found[1]
+    places = {problem.location for problem in found[0]}
+    assert {"actions[1200].priority", "actions[2500].id", "actions[5001]", "colour"} <= places
+
+
 def test_a_problem_says_it_all() -> None:
     """Code for programs, location, message and suggestion for people; as text and as JSON."""
     (problem,) = problems(act("fetch"), act("b", "fetsh"))
