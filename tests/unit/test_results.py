@@ -58,10 +58,11 @@ def test_a_payload_is_what_the_codec_writes(output: Any) -> None:
 def test_what_is_no_json_is_left_to_the_codec() -> None:
     """It knows more types than JSON has, and what it cannot write either raises as it always does."""
     found = results()
-    one = uuid.uuid4()
-    assert found.output(found.success("e", "a", one)) == one  # type: ignore[arg-type]
+    one: Any = uuid.uuid4()
+    assert found.output(found.success("e", "a", one)) == one
+    nothing: Any = object()
     with pytest.raises(EncodeError):
-        found.success("e", "a", object())  # type: ignore[arg-type]
+        found.success("e", "a", nothing)
 
 
 def test_compressed_results_are_compressed() -> None:

@@ -105,14 +105,13 @@ class Batch:
         recorded_at = time.monotonic()
         for item in items:
             if ended and time.monotonic() - recorded_at >= RECORD_EVERY:
-                self._record(program, ended)
-                let_go(done.step.id for done, _ in ended)
+                self._record(program, ended, let_go)
                 ended, recorded_at = [], time.monotonic()
                 reached("batch half done")
             if (end := self._attempt(program, item)) is not None:
                 ended.append((item, end))
         if ended:
-            self._record(program, ended)
+            self._record(program, ended, let_go)
 
     def _attempt(self, program: Program, item: _Item) -> AttemptEnd | None:
         if self._cancelled:
@@ -124,10 +123,13 @@ class Batch:
             )
         return item.delivery.run(program, item.step, item.begun)
 
-    def _record(self, program: Program, ended: Sequence[tuple[_Item, AttemptEnd]]) -> None:
+    def _record(
+        self, program: Program, ended: Sequence[tuple[_Item, AttemptEnd]], let_go: Callable[[Iterable[str]], None]
+    ) -> None:
         """Write how attempts ended, in one step, and do what follows."""
         verdicts = [(item, item.delivery.recording.decide(program, item.step, item.begun, end)) for item, end in ended]
         ends = [End(item.step.id, item.begun.token, verdict.outcome, verdict.what) for item, verdict in verdicts]
+        let_go(item.step.id for item, _ in ended)
         answers, head = self._store.finish(self.execution_id, ends, RESULT_TRIES)
         again = []
         for (item, verdict), answer in zip(verdicts, answers, strict=True):

@@ -64,7 +64,9 @@ class LeaseKeeper:
             by_execution[execution_id].append((action_id, token))
         for execution_id, leases in by_execution.items():
             for action_id in self._store.renew(execution_id, leases, self._lease_ms):
-                self._log.warning("lease lost", execution_id=execution_id, action_id=action_id)
+                # An action that ends meanwhile has no lease any more, which is as it should be.
+                if (execution_id, action_id) in self._held:
+                    self._log.warning("lease lost", execution_id=execution_id, action_id=action_id)
 
     def _start_thread(self) -> None:
         # After a fork the child has no thread and may have inherited a lock that is held.
