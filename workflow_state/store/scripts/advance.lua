@@ -8,7 +8,8 @@
 --       payload of each action that is ended here
 -- Returns 1 when this call opened the level (also when it is repeated), 0 when another did or the level
 --   before has not ended.
--- Invariant: a waiting action is open like any other, so the level does not end without its answer; a level is opened once, and only when nothing of the level before is open.
+-- Invariant: a level is opened once, and only when nothing of the level before is open; a waiting action is open
+--   like any other, so the level does not end without its answer.
 local now = clock(ARGV[1])
 local level = tonumber(ARGV[3])
 local state = redis.call('HMGET', KEYS[1], 'status', 'cursor', 'open', 'halted', 'opener', 'cancel', 'paused')

@@ -12,7 +12,8 @@
 --   {'done', head, 1 if its end opened the current level}    the action has ended; what followed may be lost
 --   {'owned'}         another delivery runs it under a live lease, or a remote service has been asked
 --   {'early'}         the message asks for an attempt that is not due, or for an action that waits for
---                     its confirmation or whose level is not open, or its turn not come: after a crash the server may have gone back a second in time
+--                     its confirmation or whose level is not open, or its turn not come: after a crash the server
+--                     may have gone back a second in time
 --   {'paused'}        the execution is paused: what resumes it sends the message again
 --   {'halted', by}    the execution halted before the action began, or ('' for by) was cancelled
 -- Invariant: at most one live lease for an action; every lease has a higher token than the one before.

@@ -8,9 +8,11 @@
 --       action, id and number of needs (none where levels are waited for)
 -- Returns {'ok', head, ids of actions whose turn has come, 1 if the level was opened} or {'repeated', head, those of
 --   them that are still ready, 1 if it opened the level} when this very call was carried out before, or {'stale', head
---   or nothing} when the lease went to another: nothing was changed. With 'ok' the head is nothing where nothing follows: others are still open, and this end
---   neither brought anyone's turn nor may have halted the execution.
--- Invariant: a level is opened once, and only when nothing of the level before is open; record, result and counters change together; only the holder of the token writes.
+--   or nothing} when the lease went to another: nothing was changed. With 'ok' the head is nothing where nothing
+--   follows: others are still open, and this end neither brought anyone's turn nor may have halted the execution.
+-- Invariant: record, result and counters change together; only the holder of the token writes; a level is opened
+--   once, and only when nothing of the level before is open.
+
 -- Whether the level before this one is the current one, nothing has failed, was skipped or given by a rerun, and
 -- nothing is to stop or to wait.
 local function all_well_before(execution, level)
