@@ -36,6 +36,9 @@ from workflow_state.telemetry import get_logger
 
 #: Milliseconds after which an execution that was stored to be started in a moment, and was not, is given up.
 HELD_BACK_MS = 15 * 60 * 1000
+#: Actions of the largest plan whose program is kept as it was compiled. It shares much with the plan, in memory that
+#: cannot be given back then; one that is read takes half of it.
+KEPT_AT_ONCE = 20_000
 
 
 class Engine:
@@ -97,7 +100,7 @@ class Engine:
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
         created = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
         reached("accepted")
-        if created:
+        if created and len(program.steps) <= KEPT_AT_ONCE:
             self.programs.keep(execution_id, program, created)
         return bool(created)
 

@@ -196,6 +196,8 @@ def execute_plan(self: Any, plan: Any) -> Any:
     prepared: ExecutionPlan = prepare_plan(plan)
     check_limits(len(prepared.actions), 0, engine.settings)
     engine.accept(prepared, request.id, _carried(self))
+    # A large one takes a lot of memory.
+    del prepared
     engine.advance(request.id)
     raise Ignore("accepted: the task ends when the plan does")
 
