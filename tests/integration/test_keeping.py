@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -217,6 +219,19 @@ def test_nobody_drives_it_any_more(fresh: Site) -> None:
     assert (state.status, statuses(state)) == ("cancelled", {"a": "failed", "b": "skipped"})
     assert manager.wait(never, TIMEOUT).status == "cancelled"
     wait_until(lambda: not fresh.lasting_keys(), TIMEOUT)
+
+
+def test_the_program_of_a_closed_execution_is_let_go_of(site: Site) -> None:
+    """Whoever drove an execution to its end holds no more of it: a large program takes much memory."""
+    manager, engine = StateManager(), engine_of(site.app)
+    execution_id = manager.initialize_state(plan(action("a", "test.value")), start=False).id
+    manager.update_action_status(execution_id, "a", ActionStatus.RUNNING)
+    program = weakref.ref(engine.programs.get(execution_id))
+    assert program() is not None
+    manager.record_action_result(execution_id, "a", 1)
+    assert manager.get_full_state(execution_id).status == "completed"
+    gc.collect()
+    assert program() is None
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

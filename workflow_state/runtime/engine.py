@@ -72,6 +72,7 @@ class Engine:
         driver: str = "workers",
         *,
         started: bool = True,
+        keep: bool = False,
         extra: Mapping[str, str | int] | None = None,
     ) -> bool:
         """Store an execution, once; False when it was there.
@@ -82,6 +83,7 @@ class Engine:
             caller: what to carry on with when it has ended.
             driver: ``workers``, or ``manual``: nothing of it starts by itself.
             started: False holds it back until ``store.start``; the sweeper cancels what is held back too long.
+            keep: this process goes on with it, and so keeps its program.
             extra: more fields of the execution.
         """
         program = compile_plan(plan, self.settings.schedule)
@@ -100,7 +102,7 @@ class Engine:
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
         created = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
         reached("accepted")
-        if created and len(program.steps) <= KEPT_AT_ONCE:
+        if created and keep and len(program.steps) <= KEPT_AT_ONCE:
             self.programs.keep(execution_id, program, created)
         return bool(created)
 
@@ -206,6 +208,8 @@ class Engine:
             all_sent = self.forwarder is None or self.forwarder.forward(execution_id)
             kept = self.settings.kept(head.status, self.store.results.expires)
             close(self.store, execution_id, list(program.steps), kept, look_again=not all_sent)
+            # Of no more use, and a large one takes much memory.
+            self.programs.forget(execution_id)
 
     def _end_if(self, execution_id: str, program: Program, head: Head | None) -> None:
         """End an execution of which nothing is open and nothing more comes."""

@@ -195,7 +195,7 @@ def execute_plan(self: Any, plan: Any) -> Any:
     check_limits(0, len(plan) if isinstance(plan, str) else len(json.dumps(plan)), engine.settings)
     prepared: ExecutionPlan = prepare_plan(plan)
     check_limits(len(prepared.actions), 0, engine.settings)
-    engine.accept(prepared, request.id, _carried(self))
+    engine.accept(prepared, request.id, _carried(self), keep=True)
     # A large one takes a lot of memory.
     del prepared
     engine.advance(request.id)
