@@ -77,9 +77,12 @@ def recorded(data_dir: Path, keys: Iterable[str]) -> dict[str, list[str]]:
     file = append_only_file(data_dir)
     assert file is not None, f"no append-only file in {data_dir}"
     with file.open("rb") as stream:
-        for command in _commands(stream):
-            if len(command) > 2 and command[0].upper() == b"SET" and (key := command[1].decode()) in found:
-                found[key].append(json.loads(command[2])["status"])
+        for name, *words in _commands(stream):
+            # One after the other, or those of a batch together.
+            words = {b"SET": words[:2], b"MSET": words}.get(name.upper(), [])
+            for key, text in zip(words[::2], words[1::2], strict=True):
+                if key.decode() in found:
+                    found[key.decode()].append(json.loads(text)["status"])
     return found
 
 
