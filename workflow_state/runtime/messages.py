@@ -8,7 +8,6 @@ Celery, ``app.amqp``, so routes, signals, priorities and time limits are the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import Any
 
 from celery import Celery
@@ -33,14 +32,8 @@ _IMPLIED = {
 }
 
 
-#: Messages of the first batch, and by how much each is larger than the one before: the first few are out at once, so
-#: that workers begin while the others are made.
-_FIRST_BATCH = 4
-_LARGER = 4
-
-
 def send_all(app: Celery, signatures: Iterable[Signature], sent: Callable[[], None]) -> None:
-    """Send signatures of tasks that keep no result, in batches where the transport can.
+    """Send signatures of tasks that keep no result, in one batch where the transport can.
 
     Args:
         app: whose broker they go to.
@@ -50,15 +43,11 @@ def send_all(app: Celery, signatures: Iterable[Signature], sent: Callable[[], No
     Raises:
         kombu.exceptions.OperationalError: the broker cannot be reached; some may have been sent.
     """
-    waiting, size = iter(signatures), _FIRST_BATCH
-    with app.producer_or_acquire() as producer:
+    with app.producer_or_acquire() as producer, producer.batch():
         sender = _Sender(app, producer)
-        while some := list(islice(waiting, size)):
-            with producer.batch():
-                for signature in some:
-                    sender.send(signature)
-                    sent()
-            size *= _LARGER
+        for signature in signatures:
+            sender.send(signature)
+            sent()
 
 
 class _Sender:

@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
 from sys import intern
-from typing import Any
+from typing import Any, Final
 
 from workflow_state.models import ErrorDetail, ExecutionStatus
 from workflow_state.program import Outline
 from workflow_state.store.records import Json
+
+#: The result of an action that gives nothing: one for all of them, which nobody changes.
+_NO_OUTPUT: Final[Json] = {"status": "success", "output": None}
 
 
 def render_state(
@@ -88,7 +91,8 @@ def render_action(
     started_at, ended_at = _time(started), _time(ended)
     error, result = _error(record.get("error")), None
     if status == "completed":
-        result = {"status": "success", "output": outputs.get(action_id)}
+        output = outputs.get(action_id)
+        result = _NO_OUTPUT if output is None else {"status": "success", "output": output}
     elif status == "skipped":
         result = {"status": "skipped", "reason": record.get("reason", "")}
     elif status == "failed" and error is not None:
