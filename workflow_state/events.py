@@ -11,6 +11,7 @@ copy, and its ``sequence`` shows what is missing.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,8 @@ from workflow_state.telemetry import get_logger
 Handler = Callable[[Event], object]
 #: Ids of events that a listener remembers, to drop repeats.
 REMEMBERED = 10_000
+#: Seconds that a queue of its own outlives a listener on Redis: who sends at this moment may make it anew.
+LINGER = 0.5
 #: Messages that a listener holds at once.
 PREFETCH = 10
 
@@ -207,6 +210,9 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
             with self._app.connection_for_write() as connection, connection.channel() as channel:
                 if isinstance(channel, virtual.Channel):
                     self._delete(channel)
+                    # A publisher that had looked up who listens, and sends only now, has made the queue anew.
+                    time.sleep(LINGER)
+                    channel.queue_purge(self._queue_name)  # type: ignore[no-untyped-call]
         except Exception as error:
             if not is_outage(error):
                 raise

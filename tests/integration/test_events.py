@@ -143,6 +143,27 @@ def test_a_named_queue_that_is_deleted_gathers_no_more(loud: Site) -> None:
     assert not [bound for bound in loud.redis.smembers(f"_kombu.binding.{loud.prefix}.events") if name in bound]
 
 
+def test_nothing_is_left_of_listeners_that_come_and_go(loud: Site) -> None:
+    """While events are sent without a pause, no message that was on its way makes a queue anew that is gone."""
+    story = StateManager().history(run(plan(action("a", "test.echo"))).id)
+    over, exchange = threading.Event(), events_exchange(Settings.of(loud.app)).name
+
+    def send() -> None:
+        while not over.is_set():
+            publish_events(loud.app, Settings.of(loud.app), story[:1] * 50)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(8):
+            with listening(collector(loud)[0]):
+                pass
+    finally:
+        over.set()
+        sender.join()
+    assert [key for key in loud.all_keys() if key.startswith(f"{exchange}.")] == []
+
+
 def test_a_queue_without_a_name_cannot_gather(loud: Site) -> None:
     """It is there only while its listener runs, and says so."""
     with pytest.raises(ValueError, match="EventListener\\(queue="):
