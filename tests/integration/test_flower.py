@@ -26,7 +26,8 @@ from tests.workers import ROOT, Site, action, plan
 from workflow_state import ExecutionState, PlanExecutionError, StateManager, action_task_id, execute_plan
 
 SECRET = "hunter2-0c9a7f"
-QUICK = {"min_timeout_in_ms": 10, "max_timeout_in_ms": 20}
+QUICK = {"min_timeout_in_ms": 500, "max_timeout_in_ms": 600}
+"""So late that Celery has told of an attempt before the next one ends: what comes after its end, Flower shows."""
 COLUMNS = "name,state,retries,result,received,runtime"
 READ_TABLE = """
 return [...document.querySelectorAll("#tasks-table tbody tr")].map(row => [...row.cells].map(cell => cell.innerText))
