@@ -163,6 +163,7 @@ def _judge_settings(facts: Facts) -> list[Finding]:
             f"worker_prefetch_multiplier {prefetch}",
             "set it to 1: a worker that dies holds back what it has fetched",
         ),
+        *_judge_unacknowledged(conf),
         _finding(
             keeps,
             "warn",
@@ -184,6 +185,30 @@ def _judge_settings(facts: Facts) -> list[Finding]:
             "leave it off: it drops messages that recovery needs",
         ),
     ]
+
+
+def _judge_unacknowledged(conf: Mapping[str, Any]) -> list[Finding]:
+    """Queues whose messages are gone when a worker has taken them; nothing where there are none."""
+    queues = conf["task_queues"] or ()
+    rows = queues.items() if isinstance(queues, Mapping) else ((queue.name, queue) for queue in queues)
+    found = [name for name, queue in rows if _no_ack(queue)]
+    return (
+        [
+            _finding(
+                bool(conf["worker_disable_prefetch"]),
+                "fail",
+                "queues without acknowledgement",
+                f"{', '.join(found)}: worker_disable_prefetch {conf['worker_disable_prefetch']}",
+                "set worker_disable_prefetch = True: else one worker takes such a queue whole, and all is lost with it",
+            )
+        ]
+        if found
+        else []
+    )
+
+
+def _no_ack(queue: Any) -> bool:
+    return bool(queue.get("no_ack") if isinstance(queue, Mapping) else queue.no_ack)
 
 
 def _judge_workers(facts: Facts) -> list[Finding]:
@@ -250,6 +275,8 @@ _SETTINGS = (
     "task_acks_late",
     "task_reject_on_worker_lost",
     "worker_prefetch_multiplier",
+    "worker_disable_prefetch",
+    "task_queues",
     "worker_deduplicate_successful_tasks",
     "result_expires",
     "broker_transport_options",

@@ -18,9 +18,9 @@ from tests.chaos.scene import Scene
 from workflow_state.embedded import find_server_binary
 from workflow_state.errors import EmbeddedServerError
 
-SHORT = (("levels", 1), ("batches", 2), ("dataflow", 2))
+SHORT = (("levels", 1), ("batches", 2), ("dataflow", 2), ("unacknowledged", 1))
 """Runs (kind, seed) whose server is killed, or loses its last second."""
-KINDS = (*SCHEDULES, "batches")
+KINDS = (*SCHEDULES, "batches", "unacknowledged")
 STORM = "storm"
 """The property of a test under which its figures are kept: these come along from other processes, too."""
 
@@ -36,7 +36,7 @@ def seeds_asked(config: pytest.Config) -> int:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with an argument ``seed`` runs once for each, in each schedule and in batches."""
+    """A test with an argument ``seed`` runs once for each, in each schedule, in batches, and unacknowledged."""
     if "seed" in metafunc.fixturenames:
         seeds = range(1, seeds_asked(metafunc.config) + 1)
         metafunc.parametrize(("schedule", "seed"), [(s, seed) for s in KINDS for seed in seeds] or SHORT)

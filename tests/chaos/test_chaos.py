@@ -21,6 +21,17 @@ PAUSE, SHORT_PAUSE = (0.6, 1.4), (0.3, 0.7)
 """Seconds between two events, from and to."""
 
 
+LOOSE = "loose"
+"""The queue whose messages are gone when a worker has taken them."""
+
+
+def conf_of(kind: str) -> dict[str, Any]:
+    """What the app of a kind of run has beside the durable settings."""
+    if kind != "unacknowledged":
+        return {}
+    return {"task_queues": {"celery": {}, LOOSE: {"no_ack": True}}, "worker_disable_prefetch": True}
+
+
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
     """A plan, and how it ends when nothing happens."""
@@ -32,7 +43,7 @@ class Undisturbed:
 @pytest.fixture(scope="module")
 def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
     """The plan of a schedule, run once on workers in peace: 1,000 actions of 5 to 50 ms, in 10 levels or in none,
-    or in levels whose actions share messages.
+    or in levels whose actions share messages, or have messages that nobody acknowledges.
 
     The short form has 160, and longer ones: it has fewer kills, and one of them has to hit.
     """
@@ -41,11 +52,12 @@ def undisturbed(long: bool, tmp_path_factory: pytest.TempPathFactory) -> Callabl
         "levels": in_levels,
         "batches": {**in_levels, "batch_size": 5},
         "dataflow": tangled(1000) if long else tangled(160, pause=(20, 120)),
+        "unacknowledged": {**in_levels, "actions": [{**one, "queue": LOOSE} for one in in_levels["actions"]]},
     }
 
     @functools.cache
     def run(schedule: str) -> Undisturbed:
-        with Scene(tmp_path_factory.mktemp("undisturbed")) as scene, scene.fleet() as fleet:
+        with Scene(tmp_path_factory.mktemp("undisturbed"), **conf_of(schedule)) as scene, scene.fleet() as fleet:
             execution_id = scene.start(plans[schedule])
             state = scene.wait_closed(execution_id, BOUND, fleet)
         assert state.status == "completed"
@@ -69,7 +81,7 @@ def test_every_plan_ends_as_if_undisturbed(
     """
     plan, expected = undisturbed(schedule).plan, undisturbed(schedule).outcome
     actions = len(plan["actions"])
-    with Scene(tmp_path_factory.mktemp(f"seed-{seed}")) as scene, scene.fleet() as fleet:
+    with Scene(tmp_path_factory.mktemp(f"seed-{seed}"), **conf_of(schedule)) as scene, scene.fleet() as fleet:
         execution_id = scene.start(plan)
         scene.wait_started(execution_id, plan["actions"][0]["id"])
         report = Storm(scene, fleet, actions, seed, PAUSE if long else SHORT_PAUSE).rage(execution_id, BOUND)

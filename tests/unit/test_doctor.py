@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kombu import Queue
 
 from workflow_state.doctor import Facts, Finding, judge
 
@@ -15,6 +16,8 @@ GOOD = Facts(
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": False,
+        "task_queues": None,
         "worker_deduplicate_successful_tasks": False,
         "result_expires": 604_800,
         "broker_transport_options": {},
@@ -75,6 +78,17 @@ def test_a_server_that_may_drop_records_fails() -> None:
 def test_what_it_says_of_settings(setting: str, value: Any, wrong: dict[str, str]) -> None:
     """Each setting that weakens a promise is named, with what to set instead."""
     assert what_is_wrong(replace(GOOD, conf={**GOOD.conf, setting: value})) == wrong
+
+
+@pytest.mark.parametrize("queues", [{"celery": {}, "loose": {"no_ack": True}}, [Queue("loose", no_ack=True)]])
+def test_a_queue_without_acknowledgement_needs_a_bound(queues: Any) -> None:
+    """One worker would take such a queue whole, unless workers take no more than they can run."""
+    unbound = replace(GOOD, conf={**GOOD.conf, "task_queues": queues})
+    (wrong,) = (finding for finding in judge(unbound) if finding.level != "ok")
+    assert (wrong.check, wrong.level) == ("queues without acknowledgement", "fail")
+    assert "loose" in wrong.found
+    assert "celery" not in wrong.found
+    assert what_is_wrong(replace(unbound, conf={**unbound.conf, "worker_disable_prefetch": True})) == {}
 
 
 def test_a_server_that_does_not_tell() -> None:
