@@ -9,10 +9,15 @@ from __future__ import annotations
 import time
 
 from celery import Celery
+from kombu import Queue
 
 from workflow_state import action
 
+#: A queue whose messages nobody acknowledges; its worker takes no more of them than it can run.
+LOOSE = "loose"
+
 app = Celery("benchmarks", config_source="workflow_state.durable", set_as_current=True)
+app.conf.update(task_queues=[Queue("celery"), Queue(LOOSE, no_ack=True)], worker_disable_prefetch=True)
 app.set_default()
 
 

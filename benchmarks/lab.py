@@ -13,6 +13,7 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
+from benchmarks.app import LOOSE
 from benchmarks.plans import Plan
 from benchmarks.worker import BenchmarkError, running_worker
 from workflow_state import ExecutionStatus, StateManager, Success, execute_plan
@@ -22,6 +23,8 @@ from workflow_state.embedded import EmbeddedServer
 SERVER_SETTINGS = {"appendfsync": "everysec"}
 #: Seconds between two looks at the queue; shorter ones would take processor time from the worker.
 POLL = 0.002
+#: What its worker reads.
+QUEUES = f"celery,{LOOSE}"
 #: Seconds; a plan of 100,000 actions takes minutes.
 TIMEOUT = 1800.0
 
@@ -148,5 +151,5 @@ def open_lab(app: Celery, raw_task: Any) -> Iterator[Lab]:
     """Start a server and a worker of our own, and end them with the block."""
     with EmbeddedServer(settings=SERVER_SETTINGS) as server, tempfile.TemporaryDirectory() as folder:
         app.conf.update(broker_url=server.url, result_backend=server.url)
-        with running_worker(app, server.url, Path(folder) / "worker.log") as worker_pid:
+        with running_worker(app, server.url, Path(folder) / "worker.log", queue=QUEUES) as worker_pid:
             yield Lab(app, raw_task, worker_pid)

@@ -28,12 +28,12 @@ class BenchmarkError(Exception):
 def running_worker(
     app: Celery, url: str, log: Path, *, queue: str = "celery", concurrency: int = CONCURRENCY
 ) -> Iterator[int]:
-    """Start a worker of one queue on the server at ``url``, and end it with the block, which is given its pid.
+    """Start a worker of a queue, or of some with commas between, on the server at ``url``; end it with the block.
 
     Raises:
         BenchmarkError: it did not answer in time; the message ends with its log.
     """
-    name = f"{queue}@benchmarks"
+    name = f"{queue.partition(',')[0]}@benchmarks"
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.app", "worker"]
     command += ["-Q", queue, "-c", str(concurrency), "-n", name]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
