@@ -37,7 +37,7 @@ TARGETS = {
     "browser": "install Debian's chromium and its driver, for the tests of pages; needs apt and root",
     "rabbitmq": "install Debian's RabbitMQ, for the tests of events on it; needs apt and root",
     "node": "install Debian's node, on which pyright runs, for the tests of the public types; needs apt and root",
-    "chaos": "kill workers and servers under running plans, with 20 seeds; a quarter of an hour",
+    "chaos": "kill workers and servers under running plans, with 20 seeds; twenty minutes",
     "lint": "ruff: rules and formatting",
     "typecheck": "mypy, strict",
     "imports": "import-linter: the layers of the architecture",

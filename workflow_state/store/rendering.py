@@ -180,8 +180,9 @@ def _time(milliseconds: str | int | None) -> str | None:
     return _written(milliseconds) if milliseconds else None
 
 
+@lru_cache(maxsize=4096)
 def _written(milliseconds: str | int) -> str:
-    """A time as pydantic writes it; most of many are in a second that another was in, too."""
+    """A time as pydantic writes it. Kept for a while: often one action begins in the millisecond that ends another."""
     seconds, rest = divmod(int(milliseconds), 1000)
     return f"{_second(seconds)}.{rest:03d}000Z" if rest else f"{_second(seconds)}Z"
 
