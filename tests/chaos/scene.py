@@ -46,6 +46,7 @@ class Scene:
         self.journal = Journal(directory / "journal")
         self.points = directory / "points"
         self.points.mkdir(exist_ok=True)
+        self._sent: list[AsyncResult] = []
 
     def __enter__(self) -> Self:
         if self._owns_server:
@@ -61,6 +62,7 @@ class Scene:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._sent.clear()
         self.app.close()
         self.app.backend.client.close()
         self.redis.close()
@@ -83,6 +85,8 @@ class Scene:
         """Send a plan; its execution id."""
         task = self.app.tasks["workflow_state.execute_plan"]
         result = task.apply_async((dict(plan),), task_id=execution_id or str(uuid.uuid4()))
+        # A result that is dropped unsubscribes from the server, which may be away at that moment.
+        self._sent.append(result)
         return str(result.id)
 
     def gate(self) -> Path:
