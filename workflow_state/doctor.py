@@ -192,19 +192,18 @@ def _judge_unacknowledged(conf: Mapping[str, Any]) -> list[Finding]:
     queues = conf["task_queues"] or ()
     rows = queues.items() if isinstance(queues, Mapping) else ((queue.name, queue) for queue in queues)
     found = [name for name, queue in rows if _no_ack(queue)]
-    return (
-        [
-            _finding(
-                bool(conf["worker_disable_prefetch"]),
-                "fail",
-                "queues without acknowledgement",
-                f"{', '.join(found)}: worker_disable_prefetch {conf['worker_disable_prefetch']}",
-                "set worker_disable_prefetch = True: else one worker takes such a queue whole, and all is lost with it",
-            )
-        ]
-        if found
-        else []
-    )
+    if not found:
+        return []
+    bounded = conf["worker_disable_prefetch"]
+    return [
+        _finding(
+            bool(bounded),
+            "fail",
+            "queues without acknowledgement",
+            f"{', '.join(found)}: worker_disable_prefetch {bounded}",
+            "set worker_disable_prefetch = True: else one worker takes such a queue whole, and all is lost with it",
+        )
+    ]
 
 
 def _no_ack(queue: Any) -> bool:

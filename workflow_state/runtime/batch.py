@@ -90,7 +90,10 @@ class Batch:
         return f"{len(taken)} of {len(items)} actions begun"
 
     def _send_alone(self) -> str:
-        """What a service carries out takes no time here, and is asked for one by one."""
+        """What a service carries out takes no time here, and is asked for one by one.
+
+        Nothing is begun by that, so the store does not make sure of the program: it is looked up.
+        """
         program = self.engine.programs.get(self.execution_id)
         if program is None:
             raise Ignore("unknown execution")
@@ -148,5 +151,5 @@ class Batch:
 
     def _follow(self, head: Head, ids: Iterable[str]) -> None:
         self._cancelled = bool(head.cancel)
-        if head.open == 0 or head.turns or head.opened or head.halted in ids:
+        if head.leads_on or head.halted in ids:
             self.engine.follow(self.execution_id, head.halted, head)

@@ -123,7 +123,7 @@ class Engine:
 
     def follow(self, execution_id: str, action_id: str, head: Head) -> None:
         """Do what follows from the end of an action, which led to this head."""
-        if head.open == 0 or head.turns or head.opened:
+        if head.leads_on:
             reached("recorded")
             self.advance(execution_id, head)
         elif head.halted == action_id:

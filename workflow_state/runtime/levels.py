@@ -74,8 +74,9 @@ class Levels(Schedule):
         """The current level, every part of it."""
         if head.open == 0:
             return self.advance(execution_id, program, head)
-        app, level, size = self.means.app, program.levels[head.cursor], self.means.settings.part_size
-        parts = [canvas.part_signature(app, execution_id, (head.cursor, n)) for n in range(-(-len(level) // size))]
+        app, level = self.means.app, program.levels[head.cursor]
+        numbers = range(self._parts(program, head.cursor) or 1)
+        parts = [canvas.part_signature(app, execution_id, (head.cursor, number)) for number in numbers]
         records = self.store.records(execution_id, level)
         canvas.publish(app, [*parts, *self.next_attempts(execution_id, program, records)])
         return None

@@ -124,7 +124,7 @@ class Sweeper:
             engine.stop(execution_id)
         elif head.open == 0:
             engine.observers.tell("swept", "level_opened", 1)
-            engine.advance(execution_id)
+            engine.advance(execution_id, head)
         elif rejected := engine.store.rejected(execution_id):
             # Whoever answered so died before the cancel that follows from it.
             control.reject(engine, execution_id, *rejected)

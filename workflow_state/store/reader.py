@@ -142,12 +142,12 @@ class Reader:
             ExecutionNotFoundError: it is unknown.
         """
         keys = self.keys
-        with self.results.client.pipeline(transaction=True) as pipe:
-            pipe.hgetall(keys.execution(execution_id))
-            pipe.hgetall(keys.confirmations(execution_id))
-            pipe.exists(keys.attempts(execution_id))
-            pipe.exists(keys.progress(execution_id))
-            fields, confirmations, tried, told = pipe.execute()
+        fields, confirmations, tried, told = self._at_once(
+            ("HGETALL", keys.execution(execution_id)),
+            ("HGETALL", keys.confirmations(execution_id)),
+            ("EXISTS", keys.attempts(execution_id)),
+            ("EXISTS", keys.progress(execution_id)),
+        )
         if not fields:
             raise ExecutionNotFoundError(execution_id)
         return Frame(_texts(fields), _parsed(confirmations), bool(tried), bool(told))
@@ -159,15 +159,15 @@ class Reader:
             ExecutionNotFoundError: it is unknown.
         """
         keys = self.keys
-        with self.results.client.pipeline(transaction=True) as pipe:
-            pipe.hgetall(keys.execution(execution_id))
-            pipe.get(keys.plan(execution_id))
-            pipe.get(keys.program(execution_id))
-            pipe.hgetall(keys.actions(execution_id))
-            pipe.hgetall(keys.attempts(execution_id))
-            pipe.hgetall(keys.confirmations(execution_id))
-            pipe.hgetall(keys.progress(execution_id))
-            fields, plan, program, actions, attempts, confirmations, progress = pipe.execute()
+        fields, plan, program, actions, attempts, confirmations, progress = self._at_once(
+            ("HGETALL", keys.execution(execution_id)),
+            ("GET", keys.plan(execution_id)),
+            ("GET", keys.program(execution_id)),
+            ("HGETALL", keys.actions(execution_id)),
+            ("HGETALL", keys.attempts(execution_id)),
+            ("HGETALL", keys.confirmations(execution_id)),
+            ("HGETALL", keys.progress(execution_id)),
+        )
         if not fields or plan is None or program is None:
             raise ExecutionNotFoundError(execution_id)
         traced: dict[str, list[Json]] = defaultdict(list)
@@ -175,6 +175,14 @@ class Reader:
             traced[name.partition(":")[2]].append(entry)
         stored = _parsed(actions), traced, _parsed(confirmations), _parsed(progress)
         return Snapshot(_texts(fields), plan, program, *stored)
+
+    def _at_once(self, *commands: tuple[str, str]) -> list[Any]:
+        """The replies to commands on keys, all of one moment."""
+        with self.results.client.pipeline(transaction=True) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            replies: list[Any] = pipe.execute()
+        return replies
 
 
 def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -23,9 +23,9 @@ class Head:
 
     ``open``: actions of the current level that have not ended; ``halted``: the action whose failure ends
     the execution; ``cancel``: the reason, when it was cancelled; ``created``: when the execution was, which tells two
-    of the same id apart. ``turns``: where actions start as their own
-    needs end, those whose turn came with the change that led here; ``opened``: where levels are waited for, that it
-    opened the current one, which is still to be published.
+    of the same id apart. ``turns``: where actions start as their own needs end, those whose turn came with the change
+    that led here; ``opened``: where levels are waited for, that it opened the current one, which is still to be
+    published.
     """
 
     status: str
@@ -51,6 +51,11 @@ class Head:
     def ended(self) -> bool:
         """Whether its final status is set."""
         return self.status in ("completed", "failed", "cancelled")
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether something starts, or the execution ends, by the change that led here."""
+        return self.open == 0 or bool(self.turns) or self.opened
 
     @property
     def stopping(self) -> bool:
