@@ -51,7 +51,7 @@ def sentinel(master_port: int, folder: Path) -> Iterator[int]:
     config = folder / "sentinel.conf"
     config.write_text(
         f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {master_port} 1\n"
-        "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 3000\n"
+        "sentinel down-after-milliseconds mymaster 5000\nsentinel failover-timeout mymaster 3000\n"
     )
     with (folder / "sentinel.log").open("wb") as output:
         process = subprocess.Popen(
@@ -86,7 +86,11 @@ def test_sentinel(tmp_path: Path) -> None:
             with worker_of(page, tmp_path, environ):
                 check_scripts(page, tmp_path, environ)
                 master.kill()
-                wait_until(lambda: known()["port"] == replica.port, 60, "the replica is the master")
+                wait_until(
+                    lambda: known()["port"] == replica.port and known()["flags"] == "master",
+                    60,
+                    "the replica is the master, and up",
+                )
                 check_scripts(page, tmp_path, environ)
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -310,6 +311,25 @@ def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str
     assert time.monotonic() - began < 10
     assert fresh.all_keys() == set()
     app.close()
+
+
+@pytest.mark.timeout(60)
+def test_sending_waits_out_a_failover(tmp_path: Path) -> None:
+    """A server that is away when a plan is sent is tried as often as ``task_publish_retry_policy`` says."""
+    with EmbeddedServer(data_dir=tmp_path) as server:
+        app = make_app()
+        app.conf.update(broker_url=server.url, result_backend=server.url)
+        app.conf.task_publish_retry_policy = {
+            "max_retries": 100, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2, "retry_errors": None,
+        }  # fmt: skip
+        app.set_current()
+        server.kill()
+        back = threading.Timer(1, server.start)
+        back.start()
+        execute_plan.delay(plan(action("a")))
+        back.join()
+        assert app.backend.client.llen("shop") == 1
+        app.close()
 
 
 @pytest.mark.timeout(60)

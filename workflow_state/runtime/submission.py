@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Literal, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, overload
 
+from celery import Celery
 from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult, EagerResult
 from kombu.exceptions import OperationalError
+from kombu.utils.functional import retry_over_time
 from pydantic_core import PydanticSerializationError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -99,17 +101,27 @@ def unchecked(args: Any) -> Any:
     return (plan if isinstance(plan, str) else json.dumps(plan), *rest)
 
 
-def check_server(backend: Any) -> None:
-    """Fail at once when the server is away: Celery subscribes to a result before it sends, and would try for 20 s.
+#: What a policy for publishing says of pauses; it may also name errors, which are kombu's.
+_PAUSES: Final = {"max_retries", "interval_start", "interval_step", "interval_max"}
+
+
+def check_server(app: Celery) -> None:
+    """Say it soon when the server is away: Celery subscribes to a result before it sends, and would try for 20 s.
+
+    Tries as often as publishing does (``task_publish_retry_policy``): a failover takes a moment.
 
     Raises:
         kombu.exceptions.OperationalError: as publishing does when the broker is away.
     """
-    if isinstance(backend, RedisBackend):
-        try:
-            backend.client.ping()
-        except (RedisConnectionError, RedisTimeoutError) as error:
-            raise OperationalError(f"The result backend cannot be reached: {error}") from error
+    if not isinstance(app.backend, RedisBackend):
+        return
+    policy = app.conf.task_publish_retry_policy if app.conf.task_publish_retry else {"max_retries": 0}
+    pauses = {name: policy[name] for name in _PAUSES & policy.keys()}
+    retry: Callable[..., Any] = retry_over_time
+    try:
+        retry(app.backend.client.ping, (RedisConnectionError, RedisTimeoutError), **pauses)
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        raise OperationalError(f"The result backend cannot be reached: {error}") from error
 
 
 def check_limits(actions: int, text_size: int, settings: Settings) -> None:
