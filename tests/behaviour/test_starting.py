@@ -65,6 +65,7 @@ def eager(behaviour: Site) -> Iterator[Site]:
     assert actions_to_register.__name__ in behaviour.app.conf.imports
     made = app.make_app()
     made.conf.update(task_always_eager=True, broker_url="memory://", result_backend="cache+memory://")
+    made.conf.result_compression = None
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("REDIS_URL", behaviour.url)
         made.set_current()

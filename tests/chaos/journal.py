@@ -10,6 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from celery.backends.base import decompress_payload
+
 TAIL = 8192
 """Bytes that hold the last lines of every process."""
 
@@ -82,7 +84,7 @@ def recorded(data_dir: Path, keys: Iterable[str]) -> dict[str, list[str]]:
             words = {b"SET": words[:2], b"MSET": words}.get(name.upper(), [])
             for key, text in zip(words[::2], words[1::2], strict=True):
                 if key.decode() in found:
-                    found[key.decode()].append(json.loads(text)["status"])
+                    found[key.decode()].append(json.loads(decompress_payload(text))["status"])
     return found
 
 

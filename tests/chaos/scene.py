@@ -141,7 +141,7 @@ class Scene:
         """Everything stored of an execution and its actions, results and deadlines included, to compare."""
         names = [self._key(execution_id, name) for name in ("execution", "actions", "attempts")]
         found = {name: self.redis.hgetall(name) for name in names}
-        results = self.redis.mget(self._result_keys(execution_id).values())
+        results = self.app.backend.client.mget(self._result_keys(execution_id).values())
         return found | {"results": results, "deadlines": self.deadlines()}
 
     def deadlines(self) -> dict[str, float]:

@@ -83,7 +83,7 @@ def test_a_result_and_an_event_of_a_newer_version_can_be_read(own: Site) -> None
     result = execute_plan.delay(plan(failing))
     state = result.get(timeout=TIMEOUT)
     key = own.app.backend.get_key_for_task(state.id)
-    stored = json.loads(own.redis.get(key))
+    stored = own.app.backend.decode(own.app.backend.get(key))
     own.redis.set(key, json.dumps({**stored, "result": with_more(stored["result"])}), keepttl=True)
     assert PlanResult(state.id, app=own.app).get(timeout=TIMEOUT) == state
     sent = [event for event in StateManager().history(state.id) if event.type == "action.execute.failed"]

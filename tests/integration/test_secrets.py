@@ -256,7 +256,7 @@ def test_a_message_for_an_unknown_task_is_not_written_out(secret_site: Site) -> 
 def test_a_password_in_a_backend_url_is_not_shown() -> None:
     """The refusal of a backend names it without its password."""
     app = secret_app.make_app()
-    app.conf.result_backend = "rpc://user:s3cr3t@host//"
+    app.conf.update(result_backend="rpc://user:s3cr3t@host//", result_compression=None)
     with pytest.raises(BackendNotSupportedError, match=r"rpc://\*\*\*@host") as refused:
         ActionResults(app)
     assert "s3cr3t" not in str(refused.value)

@@ -85,3 +85,15 @@ def test_an_encoder_of_the_apps_own_is_used() -> None:
 def shorter(value: Any) -> str:
     """JSON without spaces."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def test_the_size_of_a_result_is_that_of_its_json() -> None:
+    """A limit on results holds for what is read into memory, not for what is stored."""
+    output = "x" * 5000
+    plain, compressed = (results(result_compression=how).success("e", "a", output) for how in (None, "gzip"))
+    assert results().size(plain) == results().size(compressed) == len(plain)
+
+
+def test_short_results_are_not_compressed() -> None:
+    """They would only get longer."""
+    assert str(results(result_compression="gzip").success("e", "a", "x")).startswith("{")

@@ -30,7 +30,7 @@ def action_signature(app: Celery, program: Program, step: Step, execution_id: st
     Its task id is fixed, so a repeated message is the same task. The name shown by Flower and the logs
     is ``plan/action``.
     """
-    args = (execution_id, step.id, attempt)
+    args = (execution_id, step.id, attempt) if attempt > 1 else (execution_id, step.id)
     options: dict[str, Any] = {
         "task_id": action_task_id(execution_id, step.id),
         "root_id": execution_id,

@@ -29,6 +29,8 @@ _IMPLIED = {
     "replaced_task_nesting": 0,
     "stamps": {},
     "ignore_result": False,
+    "kwargsrepr": "{}",
+    "lang": "py",
 }
 
 
@@ -108,6 +110,8 @@ def _shortened(message: Any) -> Any:
             del headers[name]
     if not properties.get("reply_to"):
         properties.pop("reply_to", None)
+        # Says whom a reply is for, and is the task's id.
+        properties.pop("correlation_id", None)
     if isinstance(body, tuple):
         args, kwargs, embedded = body
         body = args, kwargs, {name: value for name, value in embedded.items() if value is not None}

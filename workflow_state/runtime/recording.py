@@ -76,12 +76,12 @@ class Recording:
 
     def encode(self, step: Step, output: Any) -> AttemptEnd:
         """The output as the backend stores it; one that cannot be stored, or is too large, fails the action."""
-        limit = self.engine.settings.max_result_size
+        limit, results = self.engine.settings.max_result_size, self.engine.store.results
         try:
-            payload = self.engine.store.results.success(self.execution_id, self.action_id, output)
-            if len(payload) <= limit:
+            payload = results.success(self.execution_id, self.action_id, output)
+            if (size := results.size(payload)) <= limit:
                 return AttemptEnd(payload)
-            problem = f"The output is too large: {len(payload)} bytes as JSON, with a limit of {limit}"
+            problem = f"The output is too large: {size} bytes as JSON, with a limit of {limit}"
         except EncodeError as error:
             problem = f"The output cannot be stored: {error}"
         hint = "store large data elsewhere and return where it is, or raise max_result_size"

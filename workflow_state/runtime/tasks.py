@@ -52,6 +52,7 @@ from workflow_state.runtime.submission import (
 )
 from workflow_state.settings import Settings
 from workflow_state.store.outages import is_outage
+from workflow_state.store.results import COMPRESS_FROM
 from workflow_state.validation import prepare_plan
 
 #: Seconds until a worker looks again at work that a newer version must do.
@@ -147,6 +148,10 @@ class PlanTask(EngineTask):
             options.setdefault("shadow", title)
         options.setdefault("argsrepr", f"(<plan {title or '?'!r}>,)")
         options.setdefault("kwargsrepr", "{}")
+        own = getattr(self, "compression", None) or self.app.conf.task_compression
+        if title and len(args[0]) >= COMPRESS_FROM and not own:
+            # The broker holds it twice until it is accepted.
+            options.setdefault("compression", "gzip")
         if headers := observers_of(self.app).headers():
             options["headers"] = {**headers, **(options.get("headers") or {})}
         result: Any = super().apply_async(args, kwargs, **options)

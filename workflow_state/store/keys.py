@@ -95,10 +95,14 @@ class Keys:
         return [self._of(execution_id, name) for name in (*names, "ready", "met")]
 
     def spelled_in_lua(self, names: Iterable[str]) -> str:
-        """Lua that puts keys of these names behind the first key that a script is sent, which is ``execution``."""
+        """Lua that puts keys of these names behind the first key that a script is sent, which is ``execution``.
+
+        The execution id, which all scripts have as ARGV[2], comes from it as well.
+        """
         spelled = [f"'{self.deadlines}'" if name == "deadlines" else f"base .. '{name}'" for name in names]
         base = "local base = string.sub(KEYS[1], 1, -1 - #'execution')"
-        return f"{base}\nlocal KEYS = with_rest({{KEYS[1], {', '.join(spelled)}}}, KEYS)\n"
+        own_id = "ARGV[2] = string.match(base, '{([^{}]*)}:$')"
+        return f"{base}\n{own_id}\nlocal KEYS = with_rest({{KEYS[1], {', '.join(spelled)}}}, KEYS)\n"
 
     def _of(self, execution_id: str, name: str) -> str:
         return f"{self.prefix}:{{{execution_id}}}:{name}"

@@ -12,8 +12,8 @@ _FOLDER = files("workflow_state.store") / "scripts"
 _PRELUDE: Final = "prelude"
 #: Runs another script once for each of many actions.
 _EACH: Final = "each"
-#: The scripts that run for every action spell keys of the execution themselves, after its first: shorter to send. They
-#: can also be run for many actions at once, under the name ``<name>_each``.
+#: The scripts that run for every action spell keys of the execution, and its id, by its first key: shorter to send.
+#: They can also be run for many actions at once, under the name ``<name>_each``.
 SPELLED: Final = {
     "begin": ("actions", "deadlines", "attempts", "log", "ready"),
     "finish": ("actions", "deadlines", "attempts", "log", "ready", "met", "parts"),

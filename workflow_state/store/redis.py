@@ -94,7 +94,7 @@ class Store(Reader):
         """
         what = (action_id, attempt, owner, lease_ms, sources, level)
         keys, args = self.begin_call(execution_id, *what, remote=remote, created=created)
-        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args]))
+        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], ["", *args]))
 
     def begin_call(
         self,
@@ -125,7 +125,7 @@ class Store(Reader):
         ``what``: as :meth:`finish_call` takes it.
         """
         keys, args = self.finish_call(execution_id, action_id, token, outcome, **what)
-        reply = self.run("finish", [self.keys.execution(execution_id), *keys], [execution_id, *args], tries)
+        reply = self.run("finish", [self.keys.execution(execution_id), *keys], ["", *args], tries)
         return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 and reply[1] else None
 
     def finish_call(

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery import Celery, states
+from celery.backends.base import decompress_payload
 from celery.backends.redis import RedisBackend
 from celery.exceptions import TaskRevokedError
+from kombu.serialization import dumps
 from kombu.utils.functional import retry_over_time
 from pydantic import JsonValue
 
@@ -32,6 +34,8 @@ _SAMPLE: Final[dict[str, object]] = {
     "": [],
 }
 _ANY_ID: Final = "0"
+#: Characters; less does not get shorter by ``result_compression``, or not by enough to be worth its time.
+COMPRESS_FROM: Final = 1000
 
 
 class ActionResults:
@@ -56,8 +60,9 @@ class ActionResults:
                 "results are read by other processes and must not run code when they are read"
             )
         self._backend = backend
-        #: Whether JSON is written as Python does it, unless an app has an encoder of its own or compresses results.
-        self._is_plain = backend.encode(_SAMPLE) == json.dumps(_SAMPLE)
+        #: Whether JSON is written as Python does it, unless an app has an encoder of its own.
+        encode: Callable[..., tuple[str, str, Any]] = dumps
+        self._is_plain = encode(_SAMPLE, serializer=backend.serializer)[2] == json.dumps(_SAMPLE)
         #: What its keys have before the id.
         self._prefix = self.task_key(_ANY_ID).removesuffix(_ANY_ID)
         self._log = get_logger()
@@ -125,6 +130,10 @@ class ActionResults:
             return self._encode(execution_id, states.SUCCESS, state)
         return self._encode(execution_id, states.FAILURE, self._backend.prepare_exception(error))
 
+    def size(self, payload: bytes | str) -> int:
+        """Bytes of a payload as JSON, whether it is compressed or not."""
+        return len(decompress_payload(payload))
+
     def output(self, payload: bytes | str) -> JsonValue:
         """The output in the payload of a completed action."""
         output: JsonValue = self._backend.decode(payload)["result"]
@@ -156,6 +165,8 @@ class ActionResults:
         if self._is_plain:
             # The codec makes an encoder anew for each call, which takes twice as long as what it then does.
             with suppress(TypeError, ValueError, RecursionError):
-                return json.dumps(meta)
+                text = json.dumps(meta)
+                if not self._backend.compression or len(text) < COMPRESS_FROM:
+                    return text
         payload: bytes | str = self._backend.encode(meta)
         return payload
