@@ -109,3 +109,15 @@ def test_an_unknown_execution(bench: Bench, batches: BatchStore) -> None:
     """Its records may have expired meanwhile: nothing is made up."""
     assert [found.answer for found in batches.begin("nowhere", [A, B], 1, "w/1", LEASE)] == ["unknown", "unknown"]
     assert batches.finish("nowhere", [end("a"), end("b")]) == (["stale", "stale"], None)
+
+
+def test_whoever_sends_events_is_told_of_every_step(bench: Bench, batches: BatchStore) -> None:
+    """Events go out as things happen: after each step of actions, of one or of many, comes the execution's id."""
+    told: list[str] = []
+    bench.store.on_change = told.append
+    for name in "ab":
+        bench.begin(name)
+    batches.begin(bench.id, [C], 1, "w/1", LEASE)
+    bench.finish("a")
+    batches.finish(bench.id, [end("b"), end("c")])
+    assert told == [bench.id] * 5

@@ -71,7 +71,7 @@ class BatchStore:
         # One text for all else, and one back: to send and to read thousands would take longer than the rest.
         packed = json.dumps([[keys, "", *map(str, args)] for keys, args in calls])
         common = [self._store.keys.execution(execution_id)]
-        answer, *found = self._store.run(f"{script}_each", common, ["", *places, packed, *raw], tries)
+        answer, *found = self._store.run(f"{script}_each", common, [execution_id, *places, packed, *raw], tries)
         replies: list[list[Any]] = json.loads(answer)
         left = iter(found)
         for reply in replies:

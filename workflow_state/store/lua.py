@@ -18,6 +18,8 @@ SPELLED: Final = {
     "begin": ("actions", "deadlines", "attempts", "log", "ready"),
     "finish": ("actions", "deadlines", "attempts", "log", "ready", "met", "parts"),
 }
+#: Scripts that are not sent the execution id: they have it from their first key.
+FROM_KEY: Final = frozenset(name + run for name in SPELLED for run in ("", "_each"))
 
 
 def script_texts(keys: Keys) -> dict[str, str]:

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from workflow_state.models import ErrorDetail
 from workflow_state.store.keys import deadline_member, split_member
-from workflow_state.store.lua import script_texts
+from workflow_state.store.lua import FROM_KEY, script_texts
 from workflow_state.store.outages import ServerRefusesError, refuses
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Begun, Head, Settled
@@ -94,7 +94,7 @@ class Store(Reader):
         """
         what = (action_id, attempt, owner, lease_ms, sources, level)
         keys, args = self.begin_call(execution_id, *what, remote=remote, created=created)
-        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], ["", *args]))
+        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args]))
 
     def begin_call(
         self,
@@ -125,7 +125,7 @@ class Store(Reader):
         ``what``: as :meth:`finish_call` takes it.
         """
         keys, args = self.finish_call(execution_id, action_id, token, outcome, **what)
-        reply = self.run("finish", [self.keys.execution(execution_id), *keys], ["", *args], tries)
+        reply = self.run("finish", [self.keys.execution(execution_id), *keys], [execution_id, *args], tries)
         return reply[0].decode(), Head.read(*reply[1:]) if len(reply) > 1 and reply[1] else None
 
     def finish_call(
@@ -351,10 +351,11 @@ class Store(Reader):
         ``tries``: how often, a second apart; None: as the backend's policy says.
         """
         clock = "" if self._now is None else self._now()
+        sent = ["", *args[1:]] if script in FROM_KEY else args
 
         def run() -> Any:
             try:
-                return self._scripts[script](keys, [clock, *args])
+                return self._scripts[script](keys, [clock, *sent])
             except ResponseError as error:
                 if refuses(error):
                     raise ServerRefusesError(f"The server does not write now: {error}") from error
