@@ -31,7 +31,7 @@ from workflow_state.runtime.outside import record_result
 from workflow_state.runtime.reporting import declared_secrets_of
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
-from workflow_state.runtime.tasks import execute_plan
+from workflow_state.runtime.tasks import PlanTask, execute_plan
 from workflow_state.store.history import await_end, await_events, read_events
 from workflow_state.store.index import Wanted, in_milliseconds, read_page
 from workflow_state.store.reader import SLICE, outcome_of
@@ -66,6 +66,8 @@ class StateManager:
     def __init__(self, app: Celery | None = None) -> None:
         self._engine = engine_of(app or current_app._get_current_object())
         self._store = self._engine.store
+        # By itself it is the task of whatever app is the current one.
+        self._execute_plan: PlanTask = self._engine.app.tasks[execute_plan.name]
         self._manual = ManualDriver(self._engine)
 
     def initialize_state(self, plan: object, *, start: bool = True, execution_id: str | None = None) -> ExecutionState:
@@ -88,7 +90,7 @@ class StateManager:
             return self.get_full_state(execution_id)
         self._engine.accept(prepared, execution_id, {})
         state = self.get_full_state(execution_id)
-        execute_plan.apply_async((prepared,), task_id=execution_id)
+        self._execute_plan.apply_async((prepared,), task_id=execution_id)
         return state
 
     def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:
@@ -359,7 +361,7 @@ class StateManager:
             skip=skip,
             results=results or {},
         )
-        return execute_plan.AsyncResult(new_id)
+        return self._execute_plan.AsyncResult(new_id)
 
     def _end(self, execution_id: str, action_id: str, result: ActionResult) -> None:
         if self._store.fields(execution_id, "driver") == ["manual"]:

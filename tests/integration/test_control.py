@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import pytest
+import redis
+from celery import Celery
 
 from tests.integration.outcomes import ONCE, TIMEOUT, output, statuses
 from tests.support import wait_until
@@ -275,6 +278,21 @@ def test_rerun_takes_over_what_completed(library: Site) -> None:
     assert output(again, "after") == 10
     last = StateManager().rerun(again.id, skip=["broken"]).get(timeout=TIMEOUT)
     assert statuses(last) == {"kept": "completed", "broken": "skipped", "after": "skipped"}
+
+
+def test_a_manager_is_of_its_own_app(own: Site, database: Callable[[], str]) -> None:
+    """Where another app is the current one, a manager's plans still run on the workers of its own, once, and what it
+    gives back reads their results; nothing reaches the other app.
+    """
+    other = Celery("other", broker=database(), backend=database())
+    other.set_current()
+    manager = StateManager(own.app)
+    started = manager.initialize_state(plan(action("a", inputs={"value": 7})))
+    assert manager.wait(started.id, TIMEOUT).status == "completed"
+    assert manager.rerun(started.id, "a").get(timeout=TIMEOUT).rerun_of == started.id
+    with redis.Redis.from_url(other.conf.broker_url) as its_broker:
+        assert not its_broker.keys()
+    other.close()
 
 
 def test_only_an_ended_execution_runs_again(library: Site) -> None:
