@@ -188,7 +188,8 @@ def test_what_was_left_undecided_is_decided_by_what_has_ended_since(fresh: Site)
     assert decided is not None
     assert decided.turns == ("b",)
 
-    means = Means(engine.app, engine.settings, engine.store, settling, engine.redactor, engine.observers, engine.log)
+    tools = (settling, engine.redactor, engine.observers, engine.log, engine.queues)
+    means = Means(engine.app, engine.settings, engine.store, *tools)
     assert Dataflow(means).take_up(execution_id, program, before) is None
     assert statuses(StateManager().get_full_state(execution_id)) == {"a": "skipped", "b": "skipped", "c": "pending"}
     assert fresh.redis.llen(fresh.queue) == 1, "only c is sent"

@@ -116,16 +116,3 @@ def check_broker(app: Celery) -> None:
     with app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         connection.channel().close()
-
-
-def is_queue_empty(app: Celery, signature: Signature) -> bool:
-    """Whether the queue that a signature's message goes to holds no message that a worker could take."""
-    options = {name: signature.options[name] for name in ("queue",) if name in signature.options}
-    route = app.amqp.router.route(options, signature.task, signature.args, signature.kwargs)
-    queue = route.get("queue", app.conf.task_default_queue)
-    with app.connection_for_read() as connection, connection.channel() as channel:
-        try:
-            found = channel.queue_declare(queue=str(getattr(queue, "name", queue)), passive=True)
-        except connection.channel_errors:
-            return True
-        return int(found.message_count) == 0

@@ -24,6 +24,7 @@ from workflow_state.runtime.levels import Levels
 from workflow_state.runtime.observers import observers_of
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
+from workflow_state.runtime.queues import Queues
 from workflow_state.runtime.schedule import Means, Schedule
 from workflow_state.runtime.settling import Settling
 from workflow_state.settings import Settings
@@ -61,7 +62,9 @@ class Engine:
             self.store.on_change = self.forwarder.forward
         self.observers = observers_of(app)
         self.settling = Settling(self.store, self.settings.lease_ms)
-        means = Means(app, self.settings, self.store, self.settling, self.redactor, self.observers, self.log)
+        self.queues = Queues(app)
+        tools = (self.settling, self.redactor, self.observers, self.log, self.queues)
+        means = Means(app, self.settings, self.store, *tools)
         self._schedules: dict[str, Schedule] = {"levels": Levels(means), "dataflow": Dataflow(means)}
 
     def accept(

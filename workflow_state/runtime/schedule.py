@@ -16,6 +16,7 @@ from workflow_state.redaction import Redactor
 from workflow_state.runtime import canvas
 from workflow_state.runtime.observers import Observers
 from workflow_state.runtime.points import reached
+from workflow_state.runtime.queues import Queues
 from workflow_state.runtime.settling import Settling
 from workflow_state.settings import Settings
 from workflow_state.store.records import Head, Record
@@ -36,6 +37,7 @@ class Means:
     redactor: Redactor
     observers: Observers
     log: Any
+    queues: Queues
 
 
 class Schedule(ABC):
@@ -109,7 +111,7 @@ class Schedule(ABC):
         looks = self.store.count_look(execution_id, head.cursor) if waiting else 0
         for names in waiting.values():
             first = canvas.action_signature(app, program, program.steps[names[0]], execution_id)
-            if canvas.is_queue_empty(app, first):
+            if self.means.queues.is_empty(first):
                 lost = names[:RESEND]
                 self.means.observers.tell("swept", "message_resent", len(lost))
                 self.means.log.warning("lost messages sent again", execution_id=execution_id, count=len(lost))

@@ -23,8 +23,11 @@ from workflow_state.store.outages import is_outage
 TIDY_INTERVAL = 60.0
 #: Parts of it that one look takes at most.
 TIDY_SLICES = 20
-#: Deadlines handled in one look: the worker's main loop must not be held up for long.
+#: Deadlines claimed in one step.
 BATCH = 100
+#: Part of its interval that one look may take: the worker's main loop must not be held up for long. What is left
+#: then is looked at next time.
+SHARE = 0.5
 
 
 class Sweeper:
@@ -39,6 +42,7 @@ class Sweeper:
     def sweep(self) -> int:
         """Handle up to :data:`BATCH` passed deadlines; how many there were."""
         engine = self._engine
+        engine.queues.forget()
         members = engine.store.due(BATCH, engine.settings.lease_ms)
         if members:
             reached("sweeping")
@@ -156,8 +160,9 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._entry.cancel()
 
     def _tick(self) -> None:
+        until = time.monotonic() + SHARE * self._engine.settings.sweep_interval
         try:
-            while self._sweeper.sweep() == BATCH:
+            while self._sweeper.sweep() == BATCH and time.monotonic() < until:
                 pass
             self._sweeper.tidy(time.monotonic())
         except Exception as error:
