@@ -127,6 +127,7 @@ class StateManager:
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the action is not running, or a worker runs it; nothing changed.
+            ValueError: the result cannot be kept as JSON; nothing changed.
         """
         self._end(execution_id, action_id, result_of(result))
 
@@ -349,7 +350,7 @@ class StateManager:
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the execution has not ended.
-            PlanValidationError: with the new inputs the plan is not valid.
+            PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON.
         """
         new_id = str(uuid.uuid4())
         rerun(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
@@ -278,6 +280,27 @@ def test_rerun_takes_over_what_completed(library: Site) -> None:
     assert output(again, "after") == 10
     last = StateManager().rerun(again.id, skip=["broken"]).get(timeout=TIMEOUT)
     assert statuses(last) == {"kept": "completed", "broken": "skipped", "after": "skipped"}
+
+
+UNREADABLE = [float("nan"), {"__type__": "x", "__value__": 1}, "\ud800", {"at": datetime.now(UTC)}]
+
+
+@pytest.mark.parametrize("value", UNREADABLE, ids=["nan", "codec", "surrogate", "datetime"])
+def test_a_result_that_cannot_be_read_back_is_refused(library: Site, value: Any) -> None:
+    """A result by hand or of a rerun that is no JSON is refused before anything is stored: kept, no state with it
+    could be read.
+    """
+    manager = StateManager()
+    by_hand = manager.initialize_state(plan(action("a")), start=False, execution_id=f"hand-{uuid.uuid4()}").id
+    manager.update_action_status(by_hand, "a", "running")
+    with pytest.raises(ValueError, match=r"JSON|finite"):
+        manager.record_action_result(by_hand, "a", value)
+    assert statuses(manager.get_full_state(by_hand)) == {"a": "running"}
+    manager.record_action_result(by_hand, "a", 1)
+    there = library.redis.zcard(f"{library.prefix}:executions")
+    with pytest.raises(PlanValidationError, match="result given for action 'a'"):
+        manager.rerun(by_hand, results={"a": value})
+    assert library.redis.zcard(f"{library.prefix}:executions") == there
 
 
 def test_a_manager_is_of_its_own_app(own: Site, database: Callable[[], str]) -> None:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
+from workflow_state.json_values import problem_in
 from workflow_state.models import (
     ActionResult,
     ActionStatus,
@@ -210,12 +211,20 @@ _RESULT: TypeAdapter[ActionResult] = TypeAdapter(ActionResult)
 
 
 def result_of(result: object) -> ActionResult:
-    """What a caller gave as result: one of the three kinds, its JSON, or else the output of a success."""
+    """What a caller gave as result: one of the three kinds, its JSON, or else the output of a success.
+
+    Raises:
+        ValueError: it cannot be kept as JSON, or is not one of the three kinds though its ``status`` says so.
+    """
     if isinstance(result, Success | Failure | Skipped):
-        return result
-    if isinstance(result, dict) and result.get("status") in ("success", "failure", "skipped"):
-        return _RESULT.validate_python(result)
-    return Success.model_validate({"output": result})
+        found: ActionResult = result
+    elif isinstance(result, dict) and result.get("status") in ("success", "failure", "skipped"):
+        found = _RESULT.validate_python(result)
+    else:
+        found = Success.model_validate({"output": result})
+    if problem := problem_in(found.output if isinstance(found, Success) else found.model_dump()):
+        raise ValueError(f"The result cannot be kept as JSON: {problem}; nothing was changed")
+    return found
 
 
 def result_for(status: ActionStatus) -> ActionResult:

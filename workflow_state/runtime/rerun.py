@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import JsonValue
 
 from workflow_state import graph
-from workflow_state.errors import ActionNotFoundError, InvalidTransitionError
+from workflow_state.errors import ActionNotFoundError, InvalidTransitionError, PlanProblem, PlanValidationError
+from workflow_state.json_values import problem_in
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
 from workflow_state.runtime.engine import Engine
@@ -33,7 +34,7 @@ def rerun(
         ExecutionNotFoundError: the old execution is unknown, or its records have expired.
         ActionNotFoundError: its plan has no such action.
         InvalidTransitionError: it has not ended.
-        PlanValidationError: with the new inputs the plan is not valid.
+        PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON; nothing is stored.
     """
     snapshot = engine.store.snapshot(execution_id)
     if snapshot.fields["status"] not in ("completed", "failed", "cancelled"):
@@ -45,12 +46,13 @@ def rerun(
     for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
         if name not in program.steps:
             raise ActionNotFoundError(execution_id, name, program.steps)
+    given = _checked(results)
     records = snapshot.actions
     kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
     engine.accept(plan, new_id, {}, started=False, extra={"rerun_of": execution_id, "seeded": 1})
     outputs = engine.store.outputs(execution_id, sorted(kept))
     seeds = [_taken_over(engine, new_id, execution_id, name, records[name], outputs[name]) for name in kept]
-    seeds += [_given(engine, new_id, name, output) for name, output in results.items()]
+    seeds += [_given(engine, new_id, name, output) for name, output in given.items()]
     seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
     engine.store.settle(new_id, seeds, were_open=False, look_after_ms=engine.settings.lease_ms)
     engine.store.start(new_id, engine.settings.lease_ms)
@@ -65,6 +67,24 @@ def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) 
         for action in plan.actions
     ]
     return prepare_plan(plan.model_copy(update={"actions": tuple(actions)}).model_dump(exclude_unset=True))
+
+
+def _checked(results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The outputs given, as they will be read: one that could not be would make the whole execution unreadable."""
+    checked: dict[str, JsonValue] = {}
+    problems = []
+    for name, output in results.items():
+        try:
+            checked[name] = json.loads(json.dumps(output))
+            problem = problem_in(checked[name])
+        except (TypeError, ValueError, RecursionError) as error:
+            problem = str(error)
+        if problem:
+            message = f"The result given for action {name!r} cannot be kept as JSON: {problem}"
+            problems.append(PlanProblem("invalid_value", f"results.{name}", message))
+    if problems:
+        raise PlanValidationError(problems)
+    return checked
 
 
 def _kept(program: Program, records: Mapping[str, Record], changed: set[str]) -> list[str]:
@@ -86,5 +106,5 @@ def _taken_over(engine: Engine, new_id: str, old_id: str, name: str, record: Rec
 
 
 def _given(engine: Engine, new_id: str, name: str, output: JsonValue) -> Settled:
-    payload = engine.store.results.success(new_id, name, json.loads(json.dumps(output)))
+    payload = engine.store.results.success(new_id, name, output)
     return Settled(name, "completed", payload, "result given by the rerun")
