@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import re
 import uuid
 import weakref
 from collections.abc import Callable
@@ -257,3 +259,26 @@ def test_an_id_that_is_used_again_runs_the_new_plan(own: Site, schedule: str, ba
         assert state.action_states["last"].result.output == {"b": [number, 8, number], "c": [number, 8, number]}
         wait_until(lambda: own.fields(name).get("closed") == "1", TIMEOUT)
         assert manager.delete(name)
+
+
+def test_a_message_that_ended_an_execution_does_not_end_the_next_of_its_id(site: Site) -> None:
+    """In a busy queue the message that ends an execution may be there twice. When the second comes, the id may be in
+    use again: nothing of that execution is changed, and it ends by itself.
+    """
+    manager, engine, name = StateManager(), engine_of(site.app), f"again-{uuid.uuid4().hex}"
+    execute_plan.apply_async((plan(action("a", "test.value")),), task_id=name).get(timeout=TIMEOUT)
+    wait_until(lambda: site.fields(name).get("closed") == "1", TIMEOUT)
+    later, queue = f"later-{name}", site.app.conf.task_default_queue
+    site.redis.hset(engine.store.keys.execution(name), "caller", json.dumps({"queue": later}))
+    engine.end_again(name)
+    assert manager.delete(name)
+
+    manager.initialize_state(plan(action("b", "test.value")), start=False, execution_id=name)
+    before = manager.get_full_state(name)
+    assert site.redis.lmove(later, queue, "LEFT", "LEFT")
+    handled = re.compile(rf"Task workflow_state\.finish\[{name}\] (ignored|succeeded)")
+    wait_until(lambda: any(handled.search(worker.output) for worker in site.workers), TIMEOUT)
+    assert manager.get_full_state(name) == before
+    manager.update_action_status(name, "b", ActionStatus.RUNNING)
+    manager.record_action_result(name, "b", 1)
+    assert manager.get_full_state(name).status == "completed"

@@ -170,21 +170,22 @@ class Engine:
         if head.open == 0:
             self._end_if(execution_id, program, head)
 
-    def publish_finish(self, execution_id: str, title: str, caller: str) -> None:
+    def publish_finish(self, execution_id: str, created: str, title: str, caller: str) -> None:
         """Send the task that ends the execution: the execution's own task id, and all that its caller hung on it."""
         options = json.loads(caller)
         # It is shown as the task that the caller started, with what is shown of that one's arguments.
         options.setdefault("argsrepr", f"(<plan {title!r}>,)")
         finish = self.app.tasks["workflow_state.finish"]
-        finish.apply_async((execution_id,), task_id=execution_id, add_to_parent=False, **options)
+        finish.apply_async((execution_id, created), task_id=execution_id, add_to_parent=False, **options)
 
-    def complete(self, execution_id: str, owner: str) -> Json | None:
+    def complete(self, execution_id: str, owner: str, created: str = "") -> Json | None:
         """Give the final state of an execution that has ended, as JSON, to be stored as its result.
 
         None when there is nothing to end: it is unknown, still has open actions, another delivery is at
-        it, or it was closed before. ``owner`` is unique to the delivery.
+        it, or it was closed before. ``owner`` is unique to the delivery. ``created``: of the execution that is
+        meant, "" whichever has the id: a message may be left over from one that had it before.
         """
-        claim, head = self.store.claim_end(execution_id, owner, self.settings.lease_ms)
+        claim, head = self.store.claim_end(execution_id, owner, self.settings.lease_ms, created)
         if claim == "closed":
             # Closing may have been cut off half way; it is safe to repeat.
             self.close(execution_id)
@@ -218,13 +219,13 @@ class Engine:
         """End an execution of which nothing is open and nothing more comes."""
         if head is not None:
             caller = self._end(execution_id, program, head)
-            self.publish_finish(execution_id, program.title, caller)
+            self.publish_finish(execution_id, head.created, program.title, caller)
 
     def end_again(self, execution_id: str) -> None:
         """For the sweeper: an execution has ended, and the task that stores its result seems lost."""
-        (caller,) = self.store.fields(execution_id, "caller")
-        program = self.programs.get(execution_id)
-        self.publish_finish(execution_id, program.title if program else "?", caller or "{}")
+        caller, created = self.store.fields(execution_id, "caller", "created_at")
+        program = self.programs.get(execution_id, created)
+        self.publish_finish(execution_id, created, program.title if program else "?", caller or "{}")
 
     def _end(self, execution_id: str, program: Program, head: Head) -> str:
         """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat.

@@ -287,15 +287,15 @@ class FinishTask(EngineTask):
 @shared_task(
     bind=True, base=FinishTask, name="workflow_state.finish", throws=(PlanExecutionError,), ignore_result=False
 )
-def finish(self: Any, execution_id: str) -> dict[str, Any]:
-    """End an execution. It runs under the execution's own task id, with the links, chain and chord of
-    ``execute_plan``, so Celery itself stores the result and carries on.
+def finish(self: Any, execution_id: str, created: str = "") -> dict[str, Any]:
+    """End the execution that was created then. It runs under the execution's own task id, with the links, chain and
+    chord of ``execute_plan``, so Celery itself stores the result and carries on.
 
     Raises:
         PlanExecutionError: the plan failed or was cancelled.
     """
     engine = engine_of(self.app)
-    state = engine.complete(execution_id, new_owner(self.request.hostname))
+    state = engine.complete(execution_id, new_owner(self.request.hostname), created)
     if state is None:
         raise Ignore("nothing to finish")
     if self.request.callbacks or self.request.chain:

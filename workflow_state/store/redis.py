@@ -294,9 +294,12 @@ class Store(Reader):
             pipe.publish(key, payload)
             pipe.execute()
 
-    def claim_end(self, execution_id: str, owner: str, lease_ms: int) -> tuple[str, Head | None]:
-        """Claim the ending of an execution: ``claimed``, with where it stands, or why not; see ``claim.lua``."""
-        reply = self.run("claim", [self.keys.execution(execution_id)], [owner, lease_ms])
+    def claim_end(self, execution_id: str, owner: str, lease_ms: int, created: str = "") -> tuple[str, Head | None]:
+        """Claim the ending of an execution: ``claimed``, with where it stands, or why not; see ``claim.lua``.
+
+        ``created``: of the execution that is meant, "" whichever has the id.
+        """
+        reply = self.run("claim", [self.keys.execution(execution_id)], [owner, lease_ms, created])
         return reply[0].decode(), Head.read(reply[1]) if len(reply) > 1 else None
 
     def finalize(
