@@ -59,6 +59,35 @@ def test_a_zombie_is_refused(successor_has_ended: bool, tmp_path: Path) -> None:
         scene.check_clean(execution_id)
 
 
+def test_a_zombie_is_refused_by_the_next_execution_of_its_id(tmp_path: Path) -> None:
+    """A worker sleeps in the middle of an action until its execution has ended and was deleted, and the id is in use
+    again: the same action runs there, under a token of the same number. What the sleeper brings is refused, and the
+    action keeps its own result.
+    """
+    with Scene(tmp_path / "scene", workflow_state=SETTINGS) as scene, scene.fleet(1, concurrency=1) as fleet:
+        zombie = fleet.workers[0]
+        old, new = scene.gate(), tmp_path / "new"
+        execution_id = scene.start({"actions": [action("wait", "chaos.wait", inputs={"gate": str(old)})]}, "again")
+        scene.wait_started(execution_id, "wait")
+        zombie.signal(signal.SIGSTOP)
+        fleet.add()
+        successor = scene.wait_started(execution_id, "wait", times=2)
+        Path(f"{old}.2").touch()
+        scene.wait_closed(execution_id, BOUND, fleet)
+        assert scene.manager.delete(execution_id)
+        scene.start({"actions": [action("wait", "chaos.wait", inputs={"gate": str(new)})]}, execution_id)
+        assert scene.wait_started(execution_id, "wait", times=3) == successor
+        before = what_counts(scene, execution_id)
+
+        Path(f"{old}.1").touch()
+        zombie.signal(signal.SIGCONT)
+        wait_until(lambda: "result refused" in zombie.output, 20, "the refusal")
+        assert what_counts(scene, execution_id) == before
+        new.touch()
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+        assert state.action_states["wait"].result.model_dump()["output"] == {"pid": successor, "attempt": 1}
+
+
 def what_counts(scene: Scene, execution_id: str) -> Any:
     """Everything stored, without what the successor's heartbeats change: its lease."""
     stored = scene.stored(execution_id)

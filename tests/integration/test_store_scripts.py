@@ -16,7 +16,9 @@ from celery import Celery
 
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ErrorCategory, ErrorDetail
-from workflow_state.store.closing import ask_to_delete, close
+from workflow_state.program import Step
+from workflow_state.store.batches import BatchStore, End
+from workflow_state.store.closing import ask_to_delete, close, remove
 from workflow_state.store.keys import deadline_member
 from workflow_state.store.records import Record, Settled
 from workflow_state.store.redis import Store
@@ -550,6 +552,33 @@ def test_what_was_deleted_does_not_come_back(bench: Bench) -> None:
     assert bench.store.count_look(bench.id, 0) == 0
     assert bench.everything() == {}
     assert ask_to_delete(bench.store, bench.id, LOOK) == ("unknown", "")
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_lease_of_a_deleted_execution_is_none_of_the_next_of_its_id(bench: Bench, batched: bool) -> None:
+    """A worker may sleep from before its execution is deleted until the id is in use again, by one in which the same
+    action runs under a token of the same number: what it brings is refused, and changes nothing.
+    """
+    created, batches = bench.store.created(bench.id), BatchStore(bench.store)
+    bench.advance(ready=1)
+    steps, work = [Step(id="a", definition="x", level=0)], {"payload": "of yesterday", "look_after_ms": LOOK}
+    if batched:
+        (slept,) = batches.begin(bench.id, steps, 1, "slept/1", LEASE, created)
+    else:
+        slept = bench.begin(owner="slept/1", created=created)
+    remove(bench.store, bench.id, ["a"])
+    bench.now += 1
+    bench.create()
+    bench.advance(ready=1)
+    assert bench.begin(owner="awake/1").token == slept.token
+    before = bench.everything()
+    if batched:
+        ends = [End("a", slept.token, "completed", {**work, "created": slept.created})]
+        assert batches.finish(bench.id, ends) == (["stale"], None)
+    else:
+        assert bench.finish(token=slept.token, created=slept.created, **work) == ("stale", None)
+    assert bench.everything() == before
+    assert bench.finish()[0] == "ok"
 
 
 def test_a_removal_that_was_cut_off_is_found(bench: Bench) -> None:

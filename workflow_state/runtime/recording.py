@@ -117,7 +117,7 @@ class Recording:
         ``program``: None when the execution is gone.
         """
         error, results = end.error, self.engine.store.results
-        common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms}
+        common: dict[str, Any] = {"look_after_ms": self.engine.settings.lease_ms, "created": begun.created}
         if program is not None:
             common["waiting"] = program.waiting_for(self.action_id)
             common["then"] = program.level_after(self.action_id, self.engine.settings.part_size)

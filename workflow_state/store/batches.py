@@ -44,7 +44,7 @@ class BatchStore:
             )
             for step in steps
         ]
-        return [Begun.read(reply) for reply in self._each("begin", execution_id, calls)]
+        return [Begun.read(reply, created) for reply in self._each("begin", execution_id, calls)]
 
     def finish(self, execution_id: str, ends: Sequence[End], tries: int | None = None) -> tuple[list[str], Head | None]:
         """End attempts: ``ok``, ``repeated`` or ``stale`` for each, and where the execution stands after all of them.

@@ -140,7 +140,8 @@ _PENDING = Record()
 class Begun:
     """The answer to ``begin``: ``lease`` with what is needed to run, or why there is nothing to do.
 
-    ``number`` and ``at`` (milliseconds) are those of the attempt's entry in the log.
+    ``number`` and ``at`` (milliseconds) are those of the attempt's entry in the log. ``created``: of the execution that
+    the lease is of, as the caller knows it; "" when that was not asked.
     """
 
     answer: str
@@ -153,6 +154,7 @@ class Begun:
     halted: str = ""
     number: int = 0
     at: int = 0
+    created: str = ""
 
     @classmethod
     def on_record(cls, record: Record) -> Begun:
@@ -160,12 +162,13 @@ class Begun:
         return cls("lease", record.attempt, record.token, record.lost, at=record.attempt_at or 0)
 
     @classmethod
-    def read(cls, reply: Sequence[Any]) -> Begun:
+    def read(cls, reply: Sequence[Any], created: str = "") -> Begun:
         answer = _text(reply[0])
         if answer == "lease":
             records = [Record.read(raw) for raw in reply[4]]
             number, at = int(reply[6]), int(reply[7])
-            return cls(answer, int(reply[1]), int(reply[2]), int(reply[3]), records, reply[5], number=number, at=at)
+            counts = int(reply[1]), int(reply[2]), int(reply[3])
+            return cls(answer, *counts, records, reply[5], number=number, at=at, created=created)
         if answer == "done":
             return cls(answer, head=Head.read(reply[1], opened=reply[2]))
         if answer == "halted":

@@ -94,7 +94,8 @@ class Store(Reader):
         """
         what = (action_id, attempt, owner, lease_ms, sources, level)
         keys, args = self.begin_call(execution_id, *what, remote=remote, created=created)
-        return Begun.read(self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args]))
+        reply = self.run("begin", [self.keys.execution(execution_id), *keys], [execution_id, *args])
+        return Begun.read(reply, created)
 
     def begin_call(
         self,
@@ -142,12 +143,14 @@ class Store(Reader):
         delay_ms: int = 0,
         look_after_ms: int,
         then: tuple[int, int] | None = None,
+        created: str = "",
         waiting: Sequence[tuple[str, int]] = (),
     ) -> Call:
         """What ``finish`` is given of one action alone.
 
-        ``then``: number and size of the level that may be opened in the same step. ``waiting``: who waits for the
-        action, each with the number of its needs; of those the head says whose turn has come.
+        ``then``: number and size of the level that may be opened in the same step. ``created``: of the execution that
+        the lease is of, "" whichever has the id. ``waiting``: who waits for the action, each with the number of its
+        needs; of those the head says whose turn has come.
         """
         args = [
             action_id,
@@ -160,6 +163,7 @@ class Store(Reader):
             delay_ms,
             look_after_ms,
             *(then or ("", "")),
+            created,
             *(item for pair in waiting for item in pair),
         ]
         return [self.results.key(execution_id, action_id)], args

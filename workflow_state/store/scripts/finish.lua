@@ -4,12 +4,14 @@
 -- ARGV  clock, execution id, action id, token, outcome ('completed', 'failed' or 'retry'), error JSON
 --       or '', traceback JSON or '', result payload or '', '1' when a failure halts the execution,
 --       ms until the next attempt, ms until the sweeper looks after what follows, the level to open when nothing of
---       this one is open any more and all is well ('' = none), number of its actions, then, of those who wait for the
---       action, id and number of needs (none where levels are waited for)
+--       this one is open any more and all is well ('' = none), number of its actions, when the execution was created
+--       that the lease is of ('' = not asked), then, of those who wait for the action, id and number of needs (none where
+--       levels are waited for)
 -- Returns {'ok', head, ids of actions whose turn has come, 1 if the level was opened} or {'repeated', head, those of
 --   them that are still ready, 1 if it opened the level} when this very call was carried out before, or {'stale', head
---   or nothing} when the lease went to another: nothing was changed. With 'ok' the head is nothing where nothing
---   follows: others are still open, and this end neither brought anyone's turn nor may have halted the execution.
+--   or nothing} when the lease went to another, or the id to another execution: nothing was changed. With 'ok' the head
+--   is nothing where nothing follows: others are still open, and this end neither brought anyone's turn nor may have
+--   halted the execution.
 -- Invariant: record, result and counters change together; only the holder of the token writes; a level is opened
 --   once, and only when nothing of the level before is open.
 
@@ -25,13 +27,14 @@ local now = clock(ARGV[1])
 local execution, actions = KEYS[1], KEYS[2]
 local action_id, token, outcome = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local member = ARGV[2] .. '|' .. action_id
-if not state_of(execution)[1] then return {'stale'} end
+local state = state_of(execution)
+if not state[1] or (ARGV[14] ~= '' and ARGV[14] ~= state[6]) then return {'stale'} end
 
 local record = record_of(actions, action_id)
 if record.token ~= token or record.status ~= 'running' or record.phase == 'retry' then
   if record.token == token and record.status ~= 'pending' then
     local turns = {}
-    if has_ended(record.status) then come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 14, #ARGV, false, turns) end
+    if has_ended(record.status) then come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 15, #ARGV, false, turns) end
     local opened = redis.call('HGET', execution, 'opener') == opener_of(action_id, token)
     return {'repeated', head_of(execution), turns, opened and 1 or 0}
   end
@@ -75,7 +78,7 @@ else
   if ARGV[9] == '1' then redis.call('HSETNX', execution, 'halted', action_id) end
 end
 local turns = {}
-come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 14, #ARGV, true, turns)
+come_turns(execution, actions, KEYS[7], KEYS[6], now, ARGV, 15, #ARGV, true, turns)
 local open, opened = redis.call('HINCRBY', execution, 'open', -1), 0
 if open == 0 then
   local look_at = now + tonumber(ARGV[11])
