@@ -49,6 +49,17 @@ def problem_in(value: JsonValue) -> str:
     return f"it nests deeper than {MAX_DEPTH} levels"
 
 
+def nests_deeper(value: JsonValue, limit: int) -> bool:
+    """Whether a value nests deeper than so many levels; what does cannot be sent on, since that recurses."""
+    layer: list[Any] = [value]
+    for _ in range(limit + 1):
+        inner = [item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list)]
+        if not inner:
+            return False
+        layer = [item for items in inner for item in items]
+    return True
+
+
 def has_endless_number(value: JsonValue) -> bool:
     """Whether an integer anywhere in a value has more than :data:`MAX_DIGITS` digits."""
     stack = [value]

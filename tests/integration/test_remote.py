@@ -24,6 +24,8 @@ from workflow_state import (
     execute_plan,
     publish_answer,
 )
+from workflow_state.events import answers_queue
+from workflow_state.settings import Settings
 from workflow_state.testing import run_plan
 
 
@@ -185,6 +187,46 @@ def test_an_answer_that_cannot_be_read_fails_the_attempt(own: Site) -> None:
     error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
     assert error is not None
     assert (error.category, "error" in error.message) == ("api_response_malformed", True)
+
+
+@pytest.mark.parametrize("field", ['"output": ' + "[" * 900 + "]" * 900, '"error": {"message": "\\ud800"}'])
+def test_an_answer_that_cannot_be_kept_fails_the_attempt(own: Site, field: str) -> None:
+    """Half of a surrogate pair in an error, or what nests too deep for the pool, ends the attempt, not a worker."""
+    state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
+    kind = "completed" if "output" in field else "failed"
+    ids = f'"type": "action.execute.{kind}", "executionId": "{state.id}", "actionId": "a"'
+    send_raw(own, f"{{{ids}, {field}}}".replace('{"message"', '{"category": "auth_expired", "message"').encode())
+    error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
+    assert error is not None
+    assert error.category == "api_response_malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"{no json", "application/json"), (b"\xff", "application/json"), (b"<answer/>", "text/xml"), (b"[" * 900, "")],
+)
+def test_what_is_no_answer_harms_nobody(own: Site, body: bytes, content_type: str) -> None:
+    """A message that is no JSON, or names no action, is dropped with a word in the log; the next answer is taken."""
+    said = "answer cannot be read, dropped"
+    state, before = started(action("a", "test.unserved", inputs={"value": 1})), own.workers[0].output.count(said)
+    send_raw(own, body if content_type else body + b"]" * 900, content_type or "application/json")
+    wait_until(lambda: own.workers[0].output.count(said) > before, TIMEOUT, "it has been dropped")
+    publish_answer(own.app, CompletedAnswer(execution_id=state.id, action_id="a", output=5))
+    assert output(StateManager().wait(state.id, TIMEOUT), "a") == 5
+
+
+def send_raw(site: Site, body: bytes, content_type: str = "application/json") -> None:
+    """Send bytes as an answer."""
+    queue = answers_queue(Settings.of(site.app))
+    with site.app.producer_or_acquire() as producer:
+        producer.publish(
+            body,
+            exchange=queue.exchange,
+            routing_key="action.execute.failed",
+            content_type=content_type,
+            content_encoding="utf-8",
+            declare=[queue],
+        )
 
 
 def test_a_result_by_hand_ends_a_remote_action(own: Site) -> None:

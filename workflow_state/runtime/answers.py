@@ -9,8 +9,13 @@ from kombu.exceptions import OperationalError
 from kombu.messaging import Consumer
 
 from workflow_state.actions import registry
+from workflow_state.errors import ActionError
+from workflow_state.event_types import ANSWER
 from workflow_state.events import answers_queue
+from workflow_state.json_values import MAX_DEPTH, nests_deeper
+from workflow_state.runtime.outside import malformed_answer
 from workflow_state.settings import Settings
+from workflow_state.telemetry import get_logger
 
 
 class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no types
@@ -25,13 +30,23 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
     def get_consumers(self, channel: Any) -> list[Consumer]:
         """Called by Celery for every new connection."""
         queue = answers_queue(Settings.of(self._app))
-        return [Consumer(channel, queues=[queue], callbacks=[self._receive], accept=["json"], prefetch_count=10)]
+        kinds = {"callbacks": [self._receive], "on_decode_error": self._unreadable, "accept": ["json"]}
+        return [Consumer(channel, queues=[queue], prefetch_count=10, **kinds)]
 
     def __init__(self, c: Any, **options: Any) -> None:
         super().__init__(c, **options)
         self._app = c.app
+        self._log = get_logger()
 
     def _receive(self, body: Any, message: Any) -> None:
+        if nests_deeper(body, MAX_DEPTH + 1):
+            # The pool could not carry it, and would end this worker, and then the next that reads it.
+            try:
+                failed = malformed_answer(body, f"it nests deeper than {MAX_DEPTH} levels")
+            except ActionError as error:
+                self._unreadable(message, error)
+                return
+            body = ANSWER.dump_python(failed, mode="json", by_alias=True)
         try:
             # What a service answers may be secret: it is not shown.
             self._app.tasks["workflow_state.record_answer"].apply_async(
@@ -41,6 +56,11 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
             message.requeue()
             return
         message.ack()
+
+    def _unreadable(self, message: Any, error: Exception) -> None:
+        """Drop what is no JSON: it names no action, and would end this worker, and then the next that reads it."""
+        self._log.error("answer cannot be read, dropped", content_type=message.content_type, error=str(error))
+        message.reject()
 
 
 @signals.celeryd_init.connect(weak=False)

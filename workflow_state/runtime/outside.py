@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from workflow_state.actions import ActionRegistry
 from workflow_state.errors import ActionError, ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
 from workflow_state.event_types import ANSWER, Answer, CompletedAnswer, FailedAnswer
+from workflow_state.json_values import problem_in
 from workflow_state.models import ActionResult, ErrorCategory, ErrorDetail, Failure, Skipped, Success
 from workflow_state.program import Step
 from workflow_state.runtime.attempt import failed
@@ -52,10 +53,21 @@ def read_answer(body: object) -> Answer:
         ActionError: not even the action that it is for can be read.
     """
     try:
-        return ANSWER.validate_python(body)
+        answer = ANSWER.validate_python(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+        return malformed_answer(body, f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+    if isinstance(answer, FailedAnswer) and (said := problem_in(answer.error.model_dump())):
+        return malformed_answer(body, f"error: {said}")
+    return answer
+
+
+def malformed_answer(body: object, said: str) -> FailedAnswer:
+    """What stands for an answer that cannot be read: the attempt that it names has failed.
+
+    Raises:
+        ActionError: not even the action that it is for can be read.
+    """
     found = body if isinstance(body, dict) else {}
     ids = {name: found.get(name, found.get(to_camel(name))) for name in ("execution_id", "action_id", "attempt")}
     detail = ErrorDetail(
