@@ -443,6 +443,7 @@ def test_the_end_is_claimed_by_one(bench: Bench) -> None:
     bench.now += LEASE
     assert bench.store.claim_end(bench.id, "you", LEASE)[0] == "claimed"
     assert bench.store.claim_end("nobody", "me", LEASE) == ("unknown", None)
+    bench.store.finalize(bench.id, "completed", None, LOOK)
     close(bench.store, bench.id, [], 60)
     assert bench.store.claim_end(bench.id, "you", LEASE) == ("closed", None)
 
@@ -579,6 +580,22 @@ def test_a_lease_of_a_deleted_execution_is_none_of_the_next_of_its_id(bench: Ben
         assert bench.finish(token=slept.token, created=slept.created, **work) == ("stale", None)
     assert bench.everything() == before
     assert bench.finish()[0] == "ok"
+
+
+@pytest.mark.parametrize("look_again", [False, True])
+def test_an_execution_that_has_not_ended_is_not_closed(bench: Bench, look_again: bool) -> None:
+    """Whoever closes an execution may sleep until the id is in use again: that one keeps running, without a TTL and
+    with its end before it.
+    """
+    bench.advance(ready=1)
+    bench.begin()
+    bench.finish()
+    before = bench.everything()
+    close(bench.store, bench.id, ["a", "b"], 60, look_again=look_again)
+    assert bench.everything() == before
+    assert {bench.client.ttl(key) for key in bench.client.keys(f"*{bench.id}*")} == {-1}
+    assert bench.client.ttl(bench.results.key(bench.id, "a")) == -1
+    assert bench.store.claim_end(bench.id, "me", LEASE)[0] == "claimed"
 
 
 def test_a_removal_that_was_cut_off_is_found(bench: Bench) -> None:

@@ -22,6 +22,8 @@ def close(
     """
     names = [store.keys.execution(execution_id), store.keys.deadlines]
     answer = store.run("close", names, [execution_id, ""])
+    if answer is None:
+        return
     if answer == b"closed" or look_again:
         if seconds:
             keys = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
