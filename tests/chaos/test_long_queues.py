@@ -11,6 +11,7 @@ from tests.chaos.plans import action
 from tests.chaos.scene import Scene
 from tests.support import wait_until
 from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.sweeper import Sweeper
 from workflow_state.validation import prepare_plan
 
 BOUND = 60.0
@@ -36,6 +37,56 @@ def work_elsewhere(engine: Engine, execution_id: str) -> None:
     work = action("work", "chaos.work", queue="other", inputs={"number": 1, "pause": 1, "values": []})
     engine.accept(prepare_plan({"id": "waits", "actions": [work]}), execution_id, {}, keep=True)
     engine.advance(execution_id)
+
+
+def look(scene: Scene, engine: Engine, times: int) -> None:
+    """What a sweeper does when every deadline has passed, so many times."""
+    for _ in range(times):
+        scene.redis.zadd(f"{scene.prefix}:deadlines", dict.fromkeys(scene.deadlines(), 1))
+        Sweeper(engine).sweep()
+
+
+def check_copies(scene: Scene, engine: Engine, queue: str) -> None:
+    """Of a message that waits in a queue there are ever fewer copies; when it is gone it is there again at once."""
+    before = scene.redis.llen(queue)
+    look(scene, engine, 9)
+    # With the first look, the second, the fourth and the eighth.
+    assert scene.redis.llen(queue) == before + 4
+    scene.redis.delete(queue)
+    look(scene, engine, 1)
+    assert scene.redis.llen(queue) == 1
+
+
+@pytest.mark.parametrize("outcome", ["lost", "retry"])
+def test_a_long_queue_is_not_flooded_with_attempts(outcome: str, scene: Scene, engine: Engine) -> None:
+    """The next attempt of an action, after a lost worker or a failure, waits longer than a lease in its queue."""
+    work_elsewhere(engine, "waits")
+    begun = engine.store.begin("waits", "work", 1, "a worker", 1, [])
+    if outcome == "retry":
+        engine.store.finish("waits", "work", begun.token, "retry", delay_ms=1, look_after_ms=1)
+    check_copies(scene, engine, "other")
+
+
+def test_each_loss_of_an_action_is_looked_at_anew(scene: Scene, engine: Engine) -> None:
+    """An action is lost again after a copy of its message waited for long: the next is sent at the first look."""
+    work_elsewhere(engine, "waits")
+    for attempt in (1, 2):
+        engine.store.begin("waits", "work", attempt, f"worker {attempt}", 1, [])
+        ends = scene.record("waits", "work")["lease"]
+        wait_until(lambda ends=ends: engine.store.now() > ends, 5, "the lease has ended")
+        before = scene.redis.llen("other")
+        look(scene, engine, 3)
+        assert scene.redis.llen("other") == before + 2
+
+
+def test_a_long_queue_is_not_flooded_with_ends(scene: Scene, engine: Engine) -> None:
+    """The message that ends an execution waits longer than a lease in its queue."""
+    work_elsewhere(engine, "waits")
+    begun = engine.store.begin("waits", "work", 1, "a worker", 1, [])
+    payload = engine.store.results.success("waits", "work", 1)
+    engine.store.finish("waits", "work", begun.token, "completed", payload=payload, look_after_ms=1)
+    engine.advance("waits")
+    check_copies(scene, engine, "celery")
 
 
 def test_a_worker_goes_on_working_when_there_is_more_to_look_at_than_a_lease_has_time_for(

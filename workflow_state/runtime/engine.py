@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from celery import Celery
+from celery.canvas import Signature
 
 from workflow_state import rules
 from workflow_state.compiler import compile_plan
@@ -221,11 +222,27 @@ class Engine:
             caller = self._end(execution_id, program, head)
             self.publish_finish(execution_id, head.created, program.title, caller)
 
-    def end_again(self, execution_id: str) -> None:
-        """For the sweeper: an execution has ended, and the task that stores its result seems lost."""
+    def end_again(self, execution_id: str) -> bool:
+        """For the sweeper: an execution has ended, and its result is not stored. Whether the task that does it was
+        sent again.
+        """
         caller, created = self.store.fields(execution_id, "caller", "created_at")
+        queue = {name: value for name, value in json.loads(caller or "{}").items() if name == "queue"}
+        finish = self.app.tasks["workflow_state.finish"].signature((execution_id,), options=queue)
+        if not self.seems_lost(execution_id, "end", finish):
+            return False
         program = self.programs.get(execution_id, created)
         self.publish_finish(execution_id, created, program.title if program else "?", caller or "{}")
+        return True
+
+    def seems_lost(self, execution_id: str, what: str, signature: Signature) -> bool:
+        """For the sweeper: whether a message that is overdue is to be sent again.
+
+        In a queue that holds messages it may just be waiting, so there it is at ever longer intervals. ``what``:
+        names the message, and this wait for it.
+        """
+        looks = self.store.count_look(execution_id, what)
+        return self.queues.is_empty(signature) or looks.bit_count() == 1
 
     def _end(self, execution_id: str, program: Program, head: Head) -> str:
         """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat.

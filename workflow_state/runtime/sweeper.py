@@ -12,12 +12,14 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 
 from workflow_state.errors import NewerSchemaError
+from workflow_state.program import Program, Step
 from workflow_state.runtime import canvas, control, remote
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
 from workflow_state.store.closing import forget_expired
 from workflow_state.store.outages import is_outage
+from workflow_state.store.records import Record
 
 #: Seconds between two looks at a part of the index of executions.
 TIDY_INTERVAL = 60.0
@@ -93,14 +95,20 @@ class Sweeper:
         elif head is not None and head.paused and not head.stopping:
             engine.log.debug("left until it is resumed", execution_id=execution_id, action_id=action_id)
         elif record.status == "running" or record.phase == "confirmed":
-            attempt = record.attempt + 1 if record.phase else record.attempt
-            phase = record.phase or "lease"
-            engine.observers.tell("swept", f"action_resent_{phase}", 1)
-            engine.log.info("action sent again", execution_id=execution_id, action_id=action_id, phase=phase)
-            step = program.steps[action_id]
-            canvas.publish(engine.app, [canvas.action_signature(engine.app, program, step, execution_id, attempt)])
+            self._send_again(execution_id, program, program.steps[action_id], record)
         else:
             engine.store.forget_deadline(execution_id, action_id)
+
+    def _send_again(self, execution_id: str, program: Program, step: Step, record: Record) -> None:
+        """Send the message of an action that has begun, unless it is likely to wait where one was sent before."""
+        engine, phase = self._engine, record.phase or "lease"
+        attempt = record.attempt + 1 if record.phase else record.attempt
+        signature = canvas.action_signature(engine.app, program, step, execution_id, attempt)
+        since = record.due if record.phase else record.lease
+        if engine.seems_lost(execution_id, f"{step.id}:{since}", signature):
+            engine.observers.tell("swept", f"action_resent_{phase}", 1)
+            engine.log.info("action sent again", execution_id=execution_id, action_id=step.id, phase=phase)
+            canvas.publish(engine.app, [signature])
 
     def _look_at_execution(self, execution_id: str) -> None:
         """It was not started, a level was not published whole, the next one did not start, or the end was not
@@ -116,8 +124,8 @@ class Sweeper:
             # Not all of it has its TTL yet, it is to be deleted, or events were left to send.
             engine.close(execution_id)
         elif head.ended:
-            engine.observers.tell("swept", "end_resent", 1)
-            engine.end_again(execution_id)
+            if engine.end_again(execution_id):
+                engine.observers.tell("swept", "end_resent", 1)
         elif head.driver == "manual":
             self._manual.look_after(execution_id)
         elif head.status == "initializing":

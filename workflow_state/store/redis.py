@@ -332,9 +332,9 @@ class Store(Reader):
         """Drop a deadline that means nothing any more."""
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
 
-    def count_look(self, execution_id: str, level: int) -> int:
-        """How often it was looked whether messages of a level are lost, this time included."""
-        return int(self.run("looked", [self.keys.execution(execution_id)], [level]))
+    def count_look(self, execution_id: str, what: int | str) -> int:
+        """How often it was looked whether messages of a level, or of what is named, are lost, this time included."""
+        return int(self.run("looked", [self.keys.execution(execution_id)], [what]))
 
     def forget_looks(self, execution_id: str, level: int) -> None:
         """Count these looks from 1 again."""

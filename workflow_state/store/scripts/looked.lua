@@ -1,7 +1,7 @@
--- Count how often it was looked whether messages of a level are lost.
+-- Count how often it was looked whether messages are lost: those of a level, of an attempt, or of the end.
 --
 -- KEYS  execution
--- ARGV  clock, level
+-- ARGV  clock, what is looked after
 -- Returns the count, this time included; 0 when there is no such execution.
 -- Invariant: what was deleted does not come back.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
