@@ -160,4 +160,6 @@ def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
     for secret in secrets:
         forms |= {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="", errors="replace")}
     wanted = sorted((form for form in forms if len(form) >= SHORTEST), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, wanted))) if wanted else None
+    # Of several lines, each may be indented, or marked as those of an exception group are.
+    escaped = (re.escape(form).replace("\\\n", r"\n[ \t|]*") for form in wanted)
+    return re.compile("|".join(escaped)) if wanted else None

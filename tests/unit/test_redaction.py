@@ -17,7 +17,7 @@ from pydantic import BaseModel, JsonValue, Secret, SecretBytes, SecretStr
 from workflow_state import ActionContext, ActionError, PlanValidationError
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.redaction import DEFAULT, REDACTED, Redactor, declared_secrets, hide_password
-from workflow_state.runtime.failures import describe_error
+from workflow_state.runtime.failures import MESSAGE_LIMIT, describe_error, format_traceback
 from workflow_state.telemetry import get_logger
 from workflow_state.testing import run_plan
 from workflow_state.validation import prepare_plan
@@ -274,3 +274,24 @@ def test_what_is_wrong_with_a_plan_is_told_without_its_data() -> None:
 def test_urls_without_password(url: str, shown: str) -> None:
     """User and password of a URL are not shown, of none of several."""
     assert hide_password(url) == shown
+
+
+KEY = "".join(f"k3y{number:05}\n" for number in range(1500))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(f"cannot read {KEY}"),
+        ActionError("no", code=KEY, suggestion=f"not {KEY}"),
+        ActionError(f"{'x' * (MESSAGE_LIMIT - 20)}{KEY}", status_code=KEY),  # type: ignore[arg-type]
+        ExceptionGroup("some", [ValueError(KEY[:400])]),
+    ],
+)
+def test_a_secret_that_does_not_fit_is_not_cut(error: Exception) -> None:
+    """Of a secret that is longer than what is kept of an error, or stands at its end, no part is shown; nor of one of
+    several lines that the traceback indents.
+    """
+    secret = KEY if not isinstance(error, ExceptionGroup) else KEY[:400]
+    assert "k3y" not in describe_error(error, secrets=[secret]).model_dump_json()
+    assert "k3y" not in format_traceback(error, secrets=[secret])

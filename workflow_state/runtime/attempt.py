@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from billiard.common import terminate_handler_fired
@@ -84,11 +84,11 @@ def resolve_inputs(
 
 
 def failed(
-    error: BaseException, step: Step, redactor: Redactor = DEFAULT, secrets: Iterable[str] = ()
+    error: BaseException, step: Step, redactor: Redactor = DEFAULT, secrets: Collection[str] = ()
 ) -> AttemptResult:
     """The result of an attempt that raised; ``secrets``: texts that must not be in it."""
     detail = describe_error(error, step.timeout, redactor, secrets)
-    return AttemptResult(error=detail, traceback=redactor.clean_text(format_traceback(error), secrets))
+    return AttemptResult(error=detail, traceback=format_traceback(error, redactor, secrets))
 
 
 def _secrets(step: Step, inputs: Mapping[str, JsonValue], actions: ActionRegistry, redactor: Redactor) -> set[str]:

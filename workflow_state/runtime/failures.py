@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
@@ -21,8 +21,20 @@ MESSAGE_LIMIT = 4_000
 CONTEXT_LIMIT = 64_000
 
 
+class _Shortener:
+    """Cuts texts to :data:`MESSAGE_LIMIT`, without secrets: what is left of one that was cut is not found any more."""
+
+    def __init__(self, redactor: Redactor, secrets: Collection[str]) -> None:
+        self._redactor = redactor
+        self._secrets = secrets
+
+    def __call__(self, text: str) -> str:
+        text = self._redactor.clean_text(text.encode(errors="replace").decode(), self._secrets)
+        return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
 def describe_error(
-    error: BaseException, timeout_ms: int | None = None, redactor: Redactor = DEFAULT, secrets: Iterable[str] = ()
+    error: BaseException, timeout_ms: int | None = None, redactor: Redactor = DEFAULT, secrets: Collection[str] = ()
 ) -> ErrorDetail:
     """The error as records keep it.
 
@@ -33,50 +45,50 @@ def describe_error(
         secrets: texts to take out wherever they are.
     """
     try:
-        return redactor.clean_error(_describe(error, timeout_ms, redactor), secrets)
+        return redactor.clean_error(_describe(error, timeout_ms, redactor, _Shortener(redactor, secrets)), secrets)
     except Exception as problem:  # noqa: BLE001 - an error that cannot be read is still the attempt's error
         message = f"{type(error).__name__}, which cannot be shown ({type(problem).__name__})"
         return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=message)
 
 
-def _describe(error: BaseException, timeout_ms: int | None, redactor: Redactor) -> ErrorDetail:
+def _describe(error: BaseException, timeout_ms: int | None, redactor: Redactor, shorten: _Shortener) -> ErrorDetail:
     match error:
         case ActionError():
-            return _from_action_error(error, redactor)
+            return _from_action_error(error, redactor, shorten)
         case SoftTimeLimitExceeded():
             limit = "the worker's time limit" if timeout_ms is None else f"its timeout of {timeout_ms} ms"
             message = f"The attempt ran longer than {limit}"
             return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=message)
         case ReferenceNotFoundError() | InputTooLargeError():
-            return ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=_shorten(str(error)), retryable=False)
+            return ErrorDetail(category=ErrorCategory.VALIDATION_FAILED, message=shorten(str(error)), retryable=False)
         case UnknownActionError():
-            return ErrorDetail(category=ErrorCategory.UNKNOWN_ACTION, message=_shorten(str(error)), retryable=False)
+            return ErrorDetail(category=ErrorCategory.UNKNOWN_ACTION, message=shorten(str(error)), retryable=False)
         case ValidationError():
-            return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=_shorten(_form_problems(error)))
+            return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=shorten(_form_problems(error)))
         case TimeoutError():
-            return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=_named(error))
+            return ErrorDetail(category=ErrorCategory.NETWORK_TIMEOUT, message=shorten(_named(error)))
         case ConnectionError():
-            return ErrorDetail(category=ErrorCategory.NETWORK_CONNECTION_REFUSED, message=_named(error))
-    return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=_named(error))
+            return ErrorDetail(category=ErrorCategory.NETWORK_CONNECTION_REFUSED, message=shorten(_named(error)))
+    return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=shorten(_named(error)))
 
 
-def format_traceback(error: BaseException) -> str:
-    """The traceback as text, its beginning cut when it is long."""
-    text = "".join(traceback.format_exception(error))
+def format_traceback(error: BaseException, redactor: Redactor = DEFAULT, secrets: Collection[str] = ()) -> str:
+    """The traceback as text without these secrets, its beginning cut when it is long."""
+    text = redactor.clean_text("".join(traceback.format_exception(error)), secrets)
     return text if len(text) <= TRACEBACK_LIMIT else "…" + text[-TRACEBACK_LIMIT:]
 
 
-def _from_action_error(error: ActionError, redactor: Redactor) -> ErrorDetail:
+def _from_action_error(error: ActionError, redactor: Redactor, shorten: _Shortener) -> ErrorDetail:
     try:
         category = ErrorCategory(error.category)
     except ValueError:
         category = ErrorCategory.ACTION_FAILED
-    message, retryable = _shorten(str(error.message)), bool(error.retryable)
+    message, retryable = shorten(str(error.message)), bool(error.retryable)
     fields = {
-        "code": None if error.code is None else _shorten(str(error.code)),
+        "code": None if error.code is None else shorten(str(error.code)),
         "status_code": error.status_code,
         "retry_after": error.retry_after,
-        "suggestion": _shorten(error.suggestion) if isinstance(error.suggestion, str) else error.suggestion,
+        "suggestion": shorten(error.suggestion) if isinstance(error.suggestion, str) else error.suggestion,
         "context": redactor.clean(error.context),
     }
     known = {"category": category, "message": message, "retryable": retryable}
@@ -88,7 +100,7 @@ def _from_action_error(error: ActionError, redactor: Redactor) -> ErrorDetail:
     except (ValidationError, InputTooLargeError):
         pass
     # A field of the wrong form or size must not hide the error itself.
-    return ErrorDetail.model_validate({**known, "context": {"unreadable": _shorten(repr(fields))}})
+    return ErrorDetail.model_validate({**known, "context": {"unreadable": shorten(repr(fields))}})
 
 
 def _form_problems(error: ValidationError) -> str:
@@ -101,9 +113,4 @@ def _form_problems(error: ValidationError) -> str:
 
 
 def _named(error: BaseException) -> str:
-    return _shorten(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-
-
-def _shorten(text: str) -> str:
-    text = text.encode(errors="replace").decode()
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
