@@ -50,9 +50,19 @@ def test_list_in_a_pipe(cli: CommandLine, three: list[str]) -> None:
     assert cli.json("list", "--name", NAME, "--until", created.isoformat())["items"] == []
 
 
+def test_a_number_that_no_event_has_is_bad_input(cli: CommandLine, three: list[str]) -> None:
+    """Not a fault of the server."""
+    assert "is not in the range" in cli.refused("history", three[0], "--after", "9" * 20, code=2)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--since", "yesterday"], "'yesterday' is no moment such as"), (["--cursor", "?"], "is not a cursor")],
+    [
+        (["--since", "yesterday"], "'yesterday' is no moment such as"),
+        (["--since", "999999w"], "'999999w' is no moment such as"),
+        (["--cursor", "?"], "is not a cursor"),
+        (["--cursor", "²:a"], "is not a cursor"),
+    ],
 )
 def test_bad_filters_are_named(cli: CommandLine, words: list[str], message: str) -> None:
     """Bad input: exit code 2, and what would be good."""

@@ -9,10 +9,15 @@ from workflow_state.cli.event_text import event_line
 from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.session import Session, app_option, pass_session
 
+#: No event has a higher number: the server counts no further.
+MOST = 2**63
+
 
 @click.command("history", short_help="What has happened in an execution.")
 @execution_argument
-@click.option("--after", default=0, type=click.IntRange(0), metavar="N", help="Only what came after event number N.")
+@click.option(
+    "--after", default=0, type=click.IntRange(0, MOST), metavar="N", help="Only what came after event number N."
+)
 @app_option
 @json_option
 @pass_session

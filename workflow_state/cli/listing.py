@@ -28,11 +28,11 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # older releases of cli
         if isinstance(value, datetime):
             return value
         text = str(value)
-        if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-            return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         try:
+            if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+                return datetime.now(UTC) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
             found = datetime.fromisoformat(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{text!r} is no moment such as 90s, 2h, 7d, 2026-03-14 or 2026-03-14T08:00+01:00", param, ctx)
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 

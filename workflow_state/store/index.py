@@ -146,6 +146,6 @@ def _cursor(place: Position) -> str:
 
 def _position(cursor: str) -> Position:
     time, _, execution_id = cursor.partition(":")
-    if not (time.isdigit() and execution_id):
+    if not (time.isdecimal() and execution_id):
         raise ValueError(f"{cursor!r} is not a cursor; pass on the cursor of the page before, as it is")
     return int(time), execution_id
