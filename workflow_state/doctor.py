@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
 from workflow_state.errors import BackendNotSupportedError
+from workflow_state.redaction import hide_password
 from workflow_state.settings import Settings
 from workflow_state.store.keys import Keys
 from workflow_state.store.results import ActionResults
@@ -217,7 +218,8 @@ def _judge_workers(facts: Facts) -> list[Finding]:
     alive = age is not None and age <= limit
     found = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
     if facts.broker_problem:
-        return [Finding("fail", "broker", facts.broker_problem, "start the broker, or correct broker_url")]
+        hint = "start the broker, or correct broker_url or broker_transport_options"
+        return [Finding("fail", "broker", facts.broker_problem, hint)]
     known = _finding(
         not ignorant,
         "warn",
@@ -263,6 +265,9 @@ def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
         return app.control.inspect(timeout=1.0).registered() or {}, ""
     except OperationalError as error:
         return {}, str(error)
+    except (ImportError, LookupError, TypeError, ValueError) as error:
+        # What kombu runs into where a setting is wrong.
+        return {}, f"{hide_password(str(app.conf.broker_url))} cannot be set up: {type(error).__name__}: {error}"
 
 
 def _text(value: bytes | str) -> str:

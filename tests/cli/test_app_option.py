@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,35 @@ def test_an_app_that_cannot_be_used_is_bad_input(tmp_path: Path, target: str, me
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("result_backend", "nosuch://user:secret@host"),
+        ("result_backend", "redis://:secret@host:port/0"),
+        ("result_compression", "nosuch"),
+        ("broker_url", "nosuch://user:secret@host"),
+        ("broker_url", "redis://:secret@host:port/0"),
+        ("broker_transport_options", None),
+    ],
+)
+def test_a_setting_that_celery_cannot_use_is_named(
+    cli: CommandLine, tmp_path: Path, setting: str, value: object
+) -> None:
+    """Exit code 2 and one message that names the setting and hides passwords, and nothing is stored; the doctor has a
+    finding for it. (1 would say that an execution failed.)
+    """
+    app = f"from tests.integration.apps.own_app import make_app\napp = make_app()\napp.conf.{setting} = {value!r}\n"
+    (tmp_path / "mistyped.py").write_text(app)
+    (tmp_path / "plan.json").write_text(json.dumps(plan(action("a", "test.echo"))))
+    cli.cwd = tmp_path
+    stored = cli.site.redis.zcard(f"{cli.site.prefix}:executions")
+    for words, code in ((["run", "plan.json"], 2), (["doctor"], 1)):
+        done = cli.typed([*COMMAND, "-A", "mistyped", *words], code=code)
+        assert setting in done.stdout + done.stderr
+        assert "secret" not in done.stdout + done.stderr
+    assert cli.site.redis.zcard(f"{cli.site.prefix}:executions") == stored
 
 
 def test_a_server_that_is_away_is_a_code_of_its_own(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def events_command(
     """
     if not Settings.of(session.app).events:
         click.echo("The setting workflow_state['events'] of this app is off: only remote actions send events", err=True)
+    session.check_broker()
     with session.app.connection_for_read() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
     tail = _Tail(session, execution_id, limit, Interrupt(), as_json=as_json)

@@ -19,6 +19,7 @@ from workflow_state.cli.exits import CommandError, Exit, sentence
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
+from workflow_state.redaction import hide_password
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.state_manager import StateManager
 from workflow_state.validation import validate_execution_plan
@@ -88,11 +89,28 @@ class Session:
     def engine(self) -> Engine:
         """The engine of the app, once its server has answered."""
         engine = engine_of(self.app)
+        self.check_broker()
         try:
             engine.store.results.client.ping()
         except (ServerConnectionError, ServerTimeoutError) as error:
             raise CommandError(self._no_server(error), Exit.AWAY) from error
         return engine
+
+    def check_broker(self) -> None:
+        """See that the settings name a broker that can be talked to, before anything is stored; it may be away.
+
+        Raises:
+            CommandError: they do not; says why.
+        """
+        try:
+            with self.app.connection_for_write() as connection:
+                connection.get_transport_cls()
+        except (ImportError, LookupError, TypeError, ValueError) as error:
+            url, what = hide_password(str(self.app.conf.broker_url)), f"{type(error).__name__}: {sentence(error)}"
+            message = (
+                f"The app {self.target!r} has the broker {url}, which cannot be set up: {what}; correct broker_url"
+            )
+            raise CommandError(f"{message} or broker_transport_options", Exit.BAD_INPUT) from error
 
     @cached_property
     def manager(self) -> StateManager:

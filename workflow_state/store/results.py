@@ -44,9 +44,10 @@ class ActionResults:
     def __init__(self, app: Celery) -> None:
         """
         Raises:
-            BackendNotSupportedError: the backend is not Redis-compatible, or its results are not JSON.
+            BackendNotSupportedError: the backend is not Redis-compatible, its settings cannot be used, or its results
+                are not JSON.
         """
-        backend = app.backend
+        backend = _backend_of(app)
         if not isinstance(backend, RedisBackend):
             found = hide_password(str(app.conf.result_backend or "none"))
             raise BackendNotSupportedError(
@@ -170,3 +171,15 @@ class ActionResults:
                     return text
         payload: bytes | str = self._backend.encode(meta)
         return payload
+
+
+def _backend_of(app: Celery) -> Any:
+    """The app's backend. What a wrong setting makes Celery raise is whatever its code for that backend runs into."""
+    try:
+        return app.backend
+    except Exception as error:
+        url = hide_password(str(app.conf.result_backend))
+        raise BackendNotSupportedError(
+            f"The app {app.main or app!r} has the result backend {url!r}, which cannot be set up: "
+            f"{type(error).__name__}: {hide_password(str(error))}; correct result_backend, or the setting that is named"
+        ) from error
