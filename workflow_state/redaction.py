@@ -146,7 +146,7 @@ def declared_secrets(value: object, depth: int = MAX_DEPTH) -> Iterator[str]:
 
 def hide_password(url: str) -> str:
     """A URL, or several as Sentinel has them, without user and password."""
-    return re.sub(r"(?<=//)[^/@]*@", "***@", url)
+    return re.sub(r"(?<=//)[^/]*@", "***@", url)
 
 
 def _words(name: str) -> str:

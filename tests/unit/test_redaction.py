@@ -267,6 +267,7 @@ def test_what_is_wrong_with_a_plan_is_told_without_its_data() -> None:
     [
         ("redis://:pw@host:1/0", "redis://***@host:1/0"),
         ("sentinel://u:a@h1:1;sentinel://u:b@h2:2", "sentinel://***@h1:1;sentinel://***@h2:2"),
+        ("redis://:p@ss@host:1/0", "redis://***@host:1/0"),
         ("rpc://", "rpc://"),
         ("db+postgresql://u:p@h/d?x=a@b", "db+postgresql://***@h/d?x=a@b"),
     ],
