@@ -84,6 +84,34 @@ def test_console_lines_of_a_caller() -> None:
     assert "hunter2" not in done.stderr
 
 
+QUOTING = """
+import logging, sys
+from workflow_state import ActionContext, configure_logging
+from workflow_state.testing import run_plan
+
+def sign(private_key: str, context: ActionContext) -> None:
+    logging.getLogger("shop").warning("signing with %r", {"key": private_key})
+    context.logger.warning(f"by {private_key!r}", keys=[repr(private_key)])
+
+if sys.argv[1]:
+    configure_logging(sys.argv[1])
+signing = {"id": "in", "action_definition_id": "sign", "inputs": {"private_key": "first\\nk3y\\\\'\\"last"}}
+run_plan({"actions": [signing]}, {"sign": sign})
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console", ""])
+def test_a_secret_that_was_quoted_is_found(log_format: str) -> None:
+    """A line that has a secret of several lines by its ``repr`` does not show it, though the line is quoted again."""
+    command = [sys.executable, "-c", QUOTING, log_format]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=True
+    )
+    own = [line for line in done.stderr.splitlines() if "by " in line]
+    assert "[redacted]" in own[0]
+    assert "k3y" not in (done.stderr if log_format else own[0])
+
+
 @pytest.mark.parametrize("options", [{"format": "xml"}, {"level": "LOUD"}])
 def test_an_unknown_format_or_level_changes_nothing(options: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """What is not known is refused, naming it, and logging stays as it was."""

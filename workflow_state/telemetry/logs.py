@@ -24,7 +24,7 @@ def get_logger(redactor: Redactor = DEFAULT, /, **bound: Any) -> structlog.stdli
     """
 
     def render(logger: WrappedLogger, method: str, event: EventDict) -> Any:
-        cleaned: EventDict = redactor.clean(event)
+        cleaned: EventDict = redactor.clean(event, secrets_here())
         if is_configured():
             return ProcessorFormatter.wrap_for_formatter(logger, method, cleaned)
         return redactor.clean_text(_as_text(logger, method, cleaned), secrets_here())

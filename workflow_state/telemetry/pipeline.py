@@ -79,7 +79,8 @@ def send_through_pipeline(
 
 def _formatter(format: LogFormat, redactor: Redactor, colors: bool) -> ProcessorFormatter:
     def hide_names(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        cleaned: EventDict = redactor.clean(event)
+        # A text in it may have quoted a secret already: quoted once more, as JSON does, it would not be found.
+        cleaned: EventDict = redactor.clean(event, secrets_here())
         return cleaned
 
     if format == "json":
