@@ -71,6 +71,9 @@ def test_a_django_project(tmp_path: Path, database: Callable[[], str]) -> None:
     migrate = [sys.executable, "-m", "django", "migrate", "--run-syncdb"]
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", **environ}
     subprocess.run(migrate, cwd=tmp_path, env=env, check=True, capture_output=True, timeout=60)
+    ask = [sys.executable, "-c", "from mysite import celery_app; print(celery_app.conf.task_default_queue)"]
+    # What the page says of CELERY_ settings.
+    assert subprocess.check_output(ask, cwd=tmp_path, env=env, text=True, timeout=60).strip() == "mysite"
     server = ("django", "runserver", "--noreload", "127.0.0.1:PORT")
     with worker_of(page, tmp_path, environ), serving(*server, cwd=tmp_path, environ=environ) as url:
         assert request(f"{url}/orders", {"article": "card"}) == (202, {"order": 1})
