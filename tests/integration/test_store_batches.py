@@ -59,6 +59,19 @@ def test_each_reads_its_own_sources(bench: Bench, batches: BatchStore) -> None:
     assert [[record.status for record in found.records] for found in answers] == [["completed"] * 2, [], ["completed"]]
 
 
+def test_what_many_read_is_sent_once(bench: Bench, batches: BatchStore) -> None:
+    """A batch whose actions all read one long result takes no more time and memory for it than one of them."""
+    for name, payload in (("a", "long" * 250_000), ("b", "short"), ("c", "unread")):
+        bench.begin(name)
+        bench.finish(name, payload=payload)
+    bench.advance(1, 40)
+    steps = [Step(id=f"d{n}", definition="x", level=1, sources=("a", "b", "nobody")[: n % 4]) for n in range(40)]
+    answers = batches.begin(bench.id, steps, 1, "w/1", LEASE)
+    wanted = [b"long" * 250_000, b"short", None]
+    assert [list(found.results) for found in answers] == [wanted[: n % 4] for n in range(40)]
+    assert len({id(found.results[0]) for found in answers if found.results}) == 1
+
+
 def test_one_fails_alone(bench: Bench, batches: BatchStore) -> None:
     """A completed, a failed and a retried action of one batch: each has its record, result, and the counters agree."""
     batches.begin(bench.id, [A, B, C], 1, "w/1", LEASE)

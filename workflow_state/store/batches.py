@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from workflow_state.program import Step
@@ -73,8 +72,7 @@ class BatchStore:
         common = [self._store.keys.execution(execution_id)]
         answer, *found = self._store.run(f"{script}_each", common, [execution_id, *places, packed, *raw], tries)
         replies: list[list[Any]] = json.loads(answer)
-        left = iter(found)
         for reply in replies:
             if 0 < raw_reply <= len(reply):
-                reply[raw_reply - 1] = list(islice(left, reply[raw_reply - 1]))
+                reply[raw_reply - 1] = [found[place - 1] if place else None for place in reply[raw_reply - 1]]
         return replies

@@ -78,6 +78,6 @@ end
 local records, results = {}, {}
 if #ARGV > 9 then
   records = in_slices(ARGV, 10, function(...) return redis.call('HMGET', actions, ...) end)
-  results = in_slices(KEYS, 7, function(...) return redis.call('MGET', ...) end)
+  results = results_under(KEYS, 7)
 end
 return {'lease', record.attempt, record.token, record.lost, records, results, record.entry, record.attempt_at}

@@ -6,7 +6,8 @@
 -- ARGV  clock, execution id, place among own arguments of one that may be no text, place in a reply of a list of such,
 --       place in a reply of the head when only the last one needs it (0 = there is none), JSON list: of each, list of
 --       own keys, "", then own arguments, all text; then of each the one that may be no text
--- Returns a JSON list of the replies, in order, then what may be no text, all of it: a reply has the number of its own.
+-- Returns a JSON list of the replies, in order, then what may be no text, once even where many read it: a reply has the
+--   places of its own among these (0 = nothing).
 -- Invariant: that of the script.
 local raw_argument, raw_reply, place = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local execution, actions, deadlines = KEYS[1], KEYS[2], KEYS[3]
@@ -25,6 +26,16 @@ put_record = function(_, id, record) put[id] = record end
 count_change = function() changes = changes + 1 end
 set_due = function(_, member, at) due[member] = at end
 drop_due = function(_, member) due[member] = false end
+-- Each is read once: many may share a long one.
+local read = {}
+results_under = function(keys, first)
+  local found = {}
+  for i = first, #keys do
+    if read[keys[i]] == nil then read[keys[i]] = redis.call('GET', keys[i]) end
+    found[#found + 1] = read[keys[i]]
+  end
+  return found
+end
 put_result = function(key, payload)
   texts[#texts + 1] = key
   texts[#texts + 1] = payload
@@ -38,7 +49,7 @@ end
 if place > 0 then head_of = function() return false end end
 
 local now, common, keys, last_own = string.format('%.0f', clock(ARGV[1])), #KEYS, {unpack(KEYS)}, 0
-local replies, answer = {}, {false}
+local replies, answer, place_of = {}, {false}, {}
 for n, call in ipairs(calls) do
   local own = call[1]
   for i = 1, math.max(#own, last_own) do keys[common + i] = own[i] end
@@ -47,8 +58,15 @@ for n, call in ipairs(calls) do
   local reply = one(keys, call)
   local raw = reply[raw_reply]
   if raw then
-    for _, value in ipairs(raw) do answer[#answer + 1] = value end
-    reply[raw_reply] = #raw
+    local places = {}
+    for i, value in ipairs(raw) do
+      if value and not place_of[value] then
+        place_of[value] = #answer
+        answer[#answer + 1] = value
+      end
+      places[i] = value and place_of[value] or 0
+    end
+    reply[raw_reply] = places
   end
   replies[n] = reply
 end

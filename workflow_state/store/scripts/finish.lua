@@ -5,8 +5,8 @@
 --       or '', traceback JSON or '', result payload or '', '1' when a failure halts the execution,
 --       ms until the next attempt, ms until the sweeper looks after what follows, the level to open when nothing of
 --       this one is open any more and all is well ('' = none), number of its actions, when the execution was created
---       that the lease is of ('' = not asked), then, of those who wait for the action, id and number of needs (none where
---       levels are waited for)
+--       that the lease is of ('' = not asked), then, of those who wait for the action, id and number of needs (none
+--       where levels are waited for)
 -- Returns {'ok', head, ids of actions whose turn has come, 1 if the level was opened} or {'repeated', head, those of
 --   them that are still ready, 1 if it opened the level} when this very call was carried out before, or {'stale', head
 --   or nothing} when the lease went to another, or the id to another execution: nothing was changed. With 'ok' the head

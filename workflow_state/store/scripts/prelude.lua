@@ -77,6 +77,11 @@ local function in_slices(list, first, run)
   return found
 end
 
+-- The results under keys, from the first named on; false where there is none.
+local function results_under(keys, first)
+  return in_slices(keys, first, function(...) return redis.call('MGET', ...) end)
+end
+
 -- Where the execution stands after a change: what the caller needs to see whether a level is done.
 local function head_of(key)
   local f = redis.call('HMGET', key, 'status', 'cursor', 'open', 'halted', 'failed', 'skipped', 'cancel', 'driver', 'seeded', 'paused',
