@@ -16,6 +16,17 @@ class QuietRequest(Request):  # type: ignore[misc] # Celery has no types
         return found
 
 
+class LastingRequest(QuietRequest):
+    """A step of an accepted execution: revoking it does not stop it, only an expiry that somebody set does.
+
+    A worker that drops it remembers the id for hours, and drops what the sweeper sends again as well.
+    """
+
+    def revoked(self) -> bool:
+        """As ``Request.revoked``, where the message can expire."""
+        return bool(self.expires and super().revoked())
+
+
 class PlanRequest(QuietRequest):
     """``execute_plan``: also when it was sent by its name alone, with Celery's own picture of the arguments."""
 

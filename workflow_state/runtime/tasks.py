@@ -82,7 +82,7 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     """Base of the engine's tasks: a lost server is no failure of theirs, the message comes again."""
 
     abstract = True
-    Request = "workflow_state.runtime.requests:QuietRequest"
+    Request = "workflow_state.runtime.requests:LastingRequest"
     max_retries = None
     acks_late = True
     reject_on_worker_lost = True

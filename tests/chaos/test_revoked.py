@@ -1,0 +1,75 @@
+"""Celery's revoke, which anyone with Flower has a button for: what was accepted is not left half done by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.fleet import Fleet
+from tests.chaos.plans import action
+from tests.chaos.scene import Scene
+from tests.support import wait_until
+from workflow_state import action_task_id
+
+BOUND = 30.0
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A server and an app with a short lease."""
+    with Scene(tmp_path / "scene", workflow_state={"lease": 1.0, "sweep_interval": 0.25}) as found:
+        yield found
+
+
+@pytest.fixture
+def fleet(scene: Scene) -> Iterator[Fleet]:
+    """One worker."""
+    with scene.fleet(1) as found:
+        yield found
+
+
+def revoke(scene: Scene, fleet: Fleet, task_id: str) -> None:
+    """Tell the worker that a task is revoked."""
+    scene.app.control.revoke(task_id)
+    wait_until(lambda: any(task_id in line for line in fleet.lines("flagged as revoked")), 20, "the worker knows of it")
+
+
+def test_a_plan_that_was_revoked_while_it_runs_ends_as_it_would(scene: Scene, fleet: Fleet) -> None:
+    """The execution's id is revoked: it ends, its result takes the place of what Celery wrote at once, and nothing is
+    left of it.
+    """
+    gate = scene.gate()
+    execution_id = scene.start({"id": "revoked", "actions": [action("wait", "chaos.wait", inputs={"gate": str(gate)})]})
+    scene.wait_started(execution_id, "wait")
+    revoke(scene, fleet, execution_id)
+    gate.touch()
+    assert scene.wait_closed(execution_id, BOUND, fleet).status == "completed"
+    assert scene.result(execution_id).state == "SUCCESS"
+    assert scene.keys_without_ttl(execution_id) == []
+
+
+def test_an_action_that_was_revoked_before_it_begins_runs(scene: Scene, fleet: Fleet) -> None:
+    """The task id of a later action is revoked: the action runs when its turn comes, rather than hold up the plan."""
+    gate = scene.gate()
+    actions = [
+        action("wait", "chaos.wait", inputs={"gate": str(gate)}),
+        action("work", "chaos.work", "wait", inputs={"number": 1, "pause": 1, "values": []}),
+    ]
+    execution_id = scene.start({"id": "revoked", "actions": actions})
+    scene.wait_started(execution_id, "wait")
+    revoke(scene, fleet, action_task_id(execution_id, "work"))
+    gate.touch()
+    assert scene.wait_closed(execution_id, BOUND, fleet).status == "completed"
+    assert scene.keys_without_ttl(execution_id) == []
+
+
+def test_a_plan_that_nobody_has_accepted_is_revoked(scene: Scene, fleet: Fleet) -> None:
+    """Its message is dropped, as that of any task, and whoever waits for its result is told."""
+    execution_id = "8a6a2f0e-revoked"
+    revoke(scene, fleet, execution_id)
+    work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
+    scene.start({"id": "revoked", "actions": [work]}, execution_id)
+    wait_until(lambda: scene.result(execution_id).state == "REVOKED", BOUND, "the plan is revoked")
+    assert scene.field(execution_id, "status") is None
