@@ -20,7 +20,17 @@ from tests.integration.apps import secret_app
 from tests.integration.outcomes import TIMEOUT
 from tests.support import wait_until
 from tests.workers import Site, action, plan
-from workflow_state import BackendNotSupportedError, PlanExecutionError, StateManager, Success, execute_plan
+from workflow_state import (
+    BackendNotSupportedError,
+    ErrorDetail,
+    FailedAnswer,
+    Failure,
+    PlanExecutionError,
+    StateManager,
+    Success,
+    execute_plan,
+    publish_answer,
+)
 from workflow_state.store.results import ActionResults
 
 QUICK = {"max_attempts": 2, "min_timeout_in_ms": 20, "max_timeout_in_ms": 40}
@@ -153,6 +163,42 @@ def test_nothing_secret_is_logged_or_sent_as_event(secret_site: Site) -> None:
     assert any("no account: '[redacted]'" in failure for failure in failures)
     assert "logging in" in log
     assert "TaskPool: Apply" in log
+
+
+def test_nothing_secret_of_a_remote_action_is_shown(secret_site: Site) -> None:
+    """What a validator in the worker or the service says of a secret input is without it, in state and log; and a
+    validator that raises what it should not fails the action, like any error of the user's own.
+    """
+    secrets, manager = Secrets(), StateManager()
+    inputs = {name: "${given.output." + name + "}" for name in ("named", "odd", "told", "by_hand")}
+    given = {"named": f"value {secrets.named}", "odd": f"type {secrets.odd}", "told": secrets.told}
+    given["by_hand"] = secrets.by_hand
+    asked = [
+        action(name, "secret.remote", "given", inputs={"password": text}, retry={"max_attempts": 1})
+        for name, text in inputs.items()
+    ]
+    for one in asked:
+        one["error_handling"] = {"continue_on_failure": True}
+    wanted = manager.initialize_state(plan(action("given", "secret.echo", inputs=given), *asked))
+
+    def waits(name: str) -> bool:
+        return manager._store.records(wanted.id, [name])[name].phase == "remote"
+
+    wait_until(lambda: waits("told") and waits("by_hand"), TIMEOUT, "the service has been asked")
+    error = ErrorDetail(category="auth_expired", message=f"not {secrets.told}", retryable=False)
+    publish_answer(secret_site.app, FailedAnswer(execution_id=wanted.id, action_id="told", error=error))
+    error = ErrorDetail(category="auth_expired", message=f"not {secrets.by_hand}", retryable=False)
+    manager.record_action_result(wanted.id, "by_hand", Failure(error=error))
+    state = manager.wait(wanted.id, TIMEOUT)
+    errors = {name: found.error for name, found in state.action_states.items() if found.error}
+    assert {name: error.category.value for name, error in errors.items()} == {
+        "named": "validation_failed",
+        "odd": "action_failed",
+        "told": "auth_expired",
+        "by_hand": "auth_expired",
+    }
+    assert "not [redacted]" in errors["told"].message
+    assert secrets.found_in(repr(errors) + secret_site.workers[0].output) == {}
 
 
 def test_the_context_of_an_error_keeps_what_is_not_secret(secret_site: Site) -> None:

@@ -53,7 +53,7 @@ def run_attempt(
         redactor: takes secrets out of the error.
     """
     inputs: dict[str, JsonValue] = {}
-    secrets = AttemptSecrets(lambda: _secrets(step, inputs, actions, redactor))
+    secrets = AttemptSecrets(lambda: secrets_given(step, inputs, actions, redactor))
     with attempt_bound(attempt, secrets):
         try:
             inputs = resolve_inputs(program, step, outcomes, max_input_size)
@@ -91,7 +91,7 @@ def failed(
     return AttemptResult(error=detail, traceback=format_traceback(error, redactor, secrets))
 
 
-def _secrets(step: Step, inputs: Mapping[str, JsonValue], actions: ActionRegistry, redactor: Redactor) -> set[str]:
-    """What the attempt was given that is secret, by name or by the action's type hints."""
+def secrets_given(step: Step, inputs: Mapping[str, JsonValue], actions: ActionRegistry, redactor: Redactor) -> set[str]:
+    """What an attempt is given that is secret, by name or by the action's type hints."""
     declared = actions.get(step.definition).secrets_in(inputs) if step.definition in actions else set()
     return redactor.secrets_in(dict(inputs)) | declared

@@ -18,7 +18,7 @@ from workflow_state.event_types import ANSWER, Answer, CompletedAnswer, FailedAn
 from workflow_state.json_values import problem_in
 from workflow_state.models import ActionResult, ErrorCategory, ErrorDetail, Failure, Skipped, Success
 from workflow_state.program import Step
-from workflow_state.runtime.attempt import failed
+from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.recording import AttemptEnd, Recording
 from workflow_state.store.records import Begun, Record
@@ -91,12 +91,12 @@ def record_result(
     step, record = _look_up(engine, execution_id, action_id)
     if _with_service(record) and not isinstance(result, Skipped):
         recording = Recording(engine, execution_id, action_id)
-        given: Answer | AttemptEnd = (
+        given: Answer = (
             CompletedAnswer(execution_id=execution_id, action_id=action_id, output=result.output)
             if isinstance(result, Success)
-            else AttemptEnd(error=result.error)
+            else FailedAnswer(execution_id=execution_id, action_id=action_id, error=result.error)
         )
-        end = given if isinstance(given, AttemptEnd) else _end_of(given, recording, registry, step)
+        end = _end_of(given, recording, registry, step)
         try:
             recording.record_from_outside(step, Begun.on_record(record), end)
         except Ignore:
@@ -111,15 +111,26 @@ def record_result(
 
 def _end_of(answer: Answer, recording: Recording, registry: ActionRegistry, step: Step) -> AttemptEnd:
     if not isinstance(answer, CompletedAnswer):
-        return AttemptEnd(error=recording.engine.redactor.clean_error(answer.error))
+        secrets = _secrets_of(recording, registry, step)
+        return AttemptEnd(error=recording.engine.redactor.clean_error(answer.error, secrets))
     output = answer.output
     if step.definition in registry:
         try:
             output = registry.get(step.definition).check_output(output)
         except ActionError as error:
-            found = failed(error, step, recording.engine.redactor)
+            found = failed(error, step, recording.engine.redactor, _secrets_of(recording, registry, step))
             return AttemptEnd(error=found.error)
     return recording.encode(step, output)
+
+
+def _secrets_of(recording: Recording, registry: ActionRegistry, step: Step) -> set[str]:
+    """What a service was given that is secret, which what it says may name."""
+    engine, execution_id = recording.engine, recording.execution_id
+    program = engine.programs.get(execution_id)
+    if program is None:
+        return set()
+    outcomes = engine.store.outcomes(execution_id, list(step.sources), with_outputs=True)
+    return secrets_given(step, resolve_inputs(program, step, outcomes), registry, engine.redactor)
 
 
 def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success | Failure) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
+from pydantic import JsonValue
 
 from workflow_state.actions import ActionRegistry
 from workflow_state.event_types import ActionRequested
@@ -18,7 +19,7 @@ from workflow_state.events import publish_events
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import Outcome
-from workflow_state.runtime.attempt import resolve_inputs
+from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.recording import AttemptEnd, Recording
@@ -26,6 +27,7 @@ from workflow_state.store.history import event_id
 from workflow_state.store.keys import action_task_id
 from workflow_state.store.outward import OutwardStore
 from workflow_state.store.records import Begun, Record
+from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound
 
 
 def request(
@@ -38,8 +40,15 @@ def request(
     outcomes: Mapping[str, Outcome],
 ) -> AttemptEnd | None:
     """Ask the service for one attempt; None when it was asked, else why it could not be."""
-    inputs = resolve_inputs(program, step, outcomes, engine.settings.max_input_size)
-    registry.get(step.definition).check_inputs(inputs)
+    inputs: dict[str, JsonValue] = {}
+    secrets = AttemptSecrets(lambda: secrets_given(step, inputs, registry, engine.redactor))
+    with attempt_bound(AttemptInfo.of(program, step, execution_id, begun.attempt), secrets):
+        try:
+            inputs = resolve_inputs(program, step, outcomes, engine.settings.max_input_size)
+            registry.get(step.definition).check_inputs(inputs)
+        except Exception as error:  # noqa: BLE001 - whatever a user's validator raises is the attempt's error
+            refused = failed(error, step, engine.redactor, secrets())
+            return AttemptEnd(error=refused.error, traceback=refused.traceback)
     event = ActionRequested(
         id=event_id(execution_id, begun.number, begun.at),
         sequence=max(1, begun.number),

@@ -11,12 +11,12 @@ from celery.exceptions import Ignore, Retry, SoftTimeLimitExceeded
 from structlog.stdlib import BoundLogger
 
 from workflow_state.actions import ActionContext, registry
-from workflow_state.errors import ActionError, InputTooLargeError, ReferenceNotFoundError, WorkflowStateError
+from workflow_state.errors import WorkflowStateError
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
 from workflow_state.runtime import remote
-from workflow_state.runtime.attempt import failed, run_attempt
+from workflow_state.runtime.attempt import run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
 from workflow_state.runtime.points import reached
@@ -164,7 +164,8 @@ class Delivery:
                 error=ErrorDetail(category=ErrorCategory.USER_CANCELLED, message=message, retryable=False)
             )
         if registry.is_remote(step.definition):
-            return self._request(program, step, begun)
+            sources = self._sources(step, begun)
+            return remote.request(self.engine, registry, program, step, self.execution_id, begun, sources)
         reached("before user code")
         limit, redactor = self.engine.settings.max_input_size, self.engine.redactor
         sources = self._sources(step, begun)
@@ -177,13 +178,6 @@ class Delivery:
         if result.error is not None:
             return AttemptEnd(error=result.error, traceback=result.traceback)
         return self.recording.encode(step, result.output)
-
-    def _request(self, program: Program, step: Step, begun: Begun) -> AttemptEnd | None:
-        sources = self._sources(step, begun)
-        try:
-            return remote.request(self.engine, registry, program, step, self.execution_id, begun, sources)
-        except (ActionError, ReferenceNotFoundError, InputTooLargeError) as error:
-            return AttemptEnd(error=failed(error, step, self.engine.redactor).error)
 
     def _sources(self, step: Step, begun: Begun) -> Mapping[str, Outcome]:
         results = self.engine.store.results

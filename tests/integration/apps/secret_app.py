@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from celery import Celery, shared_task
-from pydantic import BaseModel, SecretStr
+from pydantic import AfterValidator, BaseModel, SecretStr
 
 from tests.integration.apps.own_app import make_app as make_own
 from workflow_state import ActionContext, ActionError, action
@@ -52,6 +52,21 @@ class Number(BaseModel):
     """What ``secret.parse`` expects."""
 
     value: int
+
+
+def refused(phrase: str) -> str:
+    """What a validator of the user's own may do: name the value, raise what pydantic does not expect."""
+    if phrase.startswith("value"):
+        raise ValueError(f"too simple: {phrase}")
+    if phrase.startswith("type"):
+        raise TypeError(f"not of a kind: {phrase}")
+    return phrase
+
+
+@action("secret.remote", remote=True)
+def remote(password: Annotated[str, AfterValidator(refused)]) -> str:
+    """Carried out by nobody: tests answer."""
+    raise AssertionError("a remote action ran in a worker")
 
 
 @action("secret.echo")
