@@ -194,6 +194,24 @@ def test_an_execution_driven_by_hand(library: Site) -> None:
     assert execute_plan.AsyncResult(state.id).get(timeout=TIMEOUT).status == "completed"
 
 
+def test_storing_one_that_workers_drive_changes_nothing(library: Site) -> None:
+    """``start=False`` with the id of an execution that is there decides nothing for the workers that drive it."""
+    manager, gate = StateManager(), str(uuid.uuid4())
+    wanted = plan(
+        action("a", inputs={"value": 1}),
+        action("waits", "test.gate", inputs={"name": gate}),
+        action("never", "test.echo", "a", condition={"if": "${a.output} == 5"}),
+        schedule="levels",
+    )
+    execution_id = manager.initialize_state(wanted).id
+    library.wait_started(gate)
+    wait_until(lambda: statuses(manager.get_full_state(execution_id))["a"] == "completed", TIMEOUT)
+    there = manager.initialize_state(wanted, start=False, execution_id=execution_id)
+    assert statuses(there) == {"a": "completed", "waits": "running", "never": "pending"}
+    library.open_gate(gate)
+    assert statuses(manager.wait(execution_id, TIMEOUT))["never"] == "skipped"
+
+
 def test_skipping_an_alternative_by_hand_leaves_the_failure(library: Site) -> None:
     """An alternative that is called for and skipped stands in for nothing: the failure halts the execution, as it
     does on workers; one that is skipped before anything called for it halts nothing.

@@ -109,7 +109,8 @@ class Dataflow(Schedule):
     def publish_part(self, execution_id: str, program: Program, head: Head, part: Sequence[Any]) -> Head | None:
         """``part``: action ids, and the time (ms) since which nobody else must have sent them."""
         ids, until = part
-        if head.paused:
+        # A message that is left over from an execution that had the id before may name a part of a level.
+        if head.paused or not isinstance(ids, list):
             return None
         # A message that was put behind a queue has come through it: the next suspicion is a new one.
         self.store.forget_looks(execution_id, head.cursor)
