@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.integration.apps import own_app
 from tests.integration.outcomes import QUICK, TIMEOUT, run
@@ -188,6 +189,22 @@ def test_a_handler_that_raises_gets_the_event_once_more(loud: Site) -> None:
         wait_until(lambda: len(tries) == 4, TIMEOUT)
     assert len(set(tries)) == 2
     assert [event.execution_id for event in seen] == [state.id, other.id]
+
+
+def test_an_outage_is_no_failure_of_a_handler(loud: Site) -> None:
+    """An event that came again since the store was away is still delivered once more when its handler fails."""
+    listener, tries = EventListener(loud.app), []
+
+    @listener.on("plan.execution.completed")
+    def fails(event: Event) -> None:
+        tries.append(event.id)
+        if len(tries) < 3:
+            raise redis.ConnectionError("away") if len(tries) == 1 else ValueError("on purpose")
+
+    with listening(listener):
+        run(plan(action("a")))
+        wait_until(lambda: len(tries) == 3, TIMEOUT)
+    assert len(set(tries)) == 1
 
 
 def test_a_repeat_is_dropped_and_rubbish_too(loud: Site) -> None:
