@@ -189,7 +189,11 @@ def test_an_answer_that_cannot_be_read_fails_the_attempt(own: Site) -> None:
     assert (error.category, "error" in error.message) == ("api_response_malformed", True)
 
 
-@pytest.mark.parametrize("field", ['"output": ' + "[" * 900 + "]" * 900, '"error": {"message": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "field",
+    ['"output": ' + "[" * 900 + "]" * 900, '"error": {"message": "\\ud800"}'],
+    ids=["deep", "no text"],
+)
 def test_an_answer_that_cannot_be_kept_fails_the_attempt(own: Site, field: str) -> None:
     """Half of a surrogate pair in an error, or what nests too deep for the pool, ends the attempt, not a worker."""
     state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
@@ -204,6 +208,7 @@ def test_an_answer_that_cannot_be_kept_fails_the_attempt(own: Site, field: str) 
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [(b"{no json", "application/json"), (b"\xff", "application/json"), (b"<answer/>", "text/xml"), (b"[" * 900, "")],
+    ids=["no json", "no text", "another type", "deep"],
 )
 def test_what_is_no_answer_harms_nobody(own: Site, body: bytes, content_type: str) -> None:
     """A message that is no JSON, or names no action, is dropped with a word in the log; the next answer is taken."""
@@ -264,6 +269,23 @@ def test_a_result_by_hand_ends_an_action_that_waits_for_a_person(own: Site) -> N
     ended = StateManager().wait(state.id, TIMEOUT)
     assert (ended.status, output(ended, "b")) == ("completed", "done by hand")
     assert own.runs(state.id) == {"b": 1}
+
+
+def test_a_result_by_hand_waits_for_the_end_of_a_pause(own: Site) -> None:
+    """While the execution is paused a result for an action that waits for a person is refused, and nothing is changed:
+    the confirmation is still to be given, and the action does not run when the execution is resumed.
+    """
+    manager = StateManager()
+    state = manager.initialize_state(plan(action("a", "test.echo", user_confirmation={"title": "Sure?"})))
+    wait_until(lambda: manager.get_full_state(state.id).status == "paused_for_confirmation", TIMEOUT)
+    manager.pause_execution(state.id)
+    with pytest.raises(InvalidTransitionError, match=r"resume_execution\(\) first; nothing was changed"):
+        manager.record_action_result(state.id, "a", "done by hand")
+    assert manager.get_full_state(state.id).confirmations[0].confirmed is None
+    manager.resume_execution(state.id)
+    manager.record_action_result(state.id, "a", "done by hand")
+    assert output(manager.wait(state.id, TIMEOUT), "a") == "done by hand"
+    assert own.runs(state.id) == {}
 
 
 def test_a_cancel_ends_what_a_service_was_asked_for(own: Site) -> None:

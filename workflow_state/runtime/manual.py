@@ -35,9 +35,13 @@ class ManualDriver:
         self._engine = engine
 
     def create(self, plan: ExecutionPlan, execution_id: str) -> None:
-        """Store an execution that only its caller drives; skips that need no action are made at once."""
+        """Store an execution that only its caller drives; skips that need no action are made at once.
+
+        One that is there already and that workers drive is left to them.
+        """
         self._engine.accept(plan, execution_id, {}, driver="manual")
-        self.follow(execution_id)
+        if self._engine.store.fields(execution_id, "driver") == ["manual"]:
+            self.follow(execution_id)
 
     def start(self, execution_id: str, action_id: str) -> None:
         """pending → running, if the rules allow it now."""
