@@ -282,3 +282,18 @@ def test_a_message_that_ended_an_execution_does_not_end_the_next_of_its_id(site:
     manager.update_action_status(name, "b", ActionStatus.RUNNING)
     manager.record_action_result(name, "b", 1)
     assert manager.get_full_state(name).status == "completed"
+
+
+@pytest.mark.parametrize(("schedule", "part"), [("dataflow", (0, 0)), ("levels", (["a", "gone"], 1))])
+def test_a_part_that_is_left_over_from_another_schedule_is_dropped(site: Site, schedule: str, part: Any) -> None:
+    """The message that publishes a part of what is open may come when the id is in use again, by a plan of the other
+    schedule: nothing happens, and nothing fails.
+    """
+    gate = uuid.uuid4().hex
+    result = execute_plan.delay(plan(action("a", "test.gate", inputs={"name": gate}), schedule=schedule))
+    site.wait_started(gate)
+    before = StateManager().get_full_state(result.id)
+    engine_of(site.app).publish_part(result.id, part)
+    assert StateManager().get_full_state(result.id) == before
+    site.open_gate(gate)
+    assert result.get(timeout=TIMEOUT).status == "completed"
