@@ -28,7 +28,7 @@ from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
 from workflow_state.runtime.manual import ManualDriver, result_for, result_of
 from workflow_state.runtime.outside import record_result
-from workflow_state.runtime.reporting import declared_secrets_of
+from workflow_state.runtime.reporting import secrets_given_in
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import PlanTask, execute_plan
@@ -297,7 +297,7 @@ class StateManager:
             ExecutionNotFoundError: it is unknown.
         """
         program, state = self._program(execution_id), self.get_full_state(execution_id)
-        secrets = declared_secrets_of(program, state, registry)
+        secrets = secrets_given_in(program, state, registry, self._engine.redactor)
         return execution_report(program, state, redactor=self._engine.redactor, secrets=secrets)
 
     def delete(self, execution_id: str) -> bool:

@@ -13,8 +13,9 @@ from selenium.webdriver.common.by import By
 from tests.browser import console
 from tests.integration.outcomes import QUICK, run
 from tests.workers import Site, action, plan
-from workflow_state import ActionRegistry, ExecutionNotFoundError, StateManager, compile_plan
-from workflow_state.runtime.reporting import declared_secrets_of, secret_parameters
+from workflow_state import ActionRegistry, ExecutionNotFoundError, StateManager, compile_plan, execution_report
+from workflow_state.redaction import DEFAULT
+from workflow_state.runtime.reporting import secret_parameters, secrets_given_in
 from workflow_state.testing import run_plan
 from workflow_state.validation import prepare_plan
 
@@ -58,6 +59,19 @@ class Account(BaseModel):
     password: SecretStr
 
 
+def test_what_a_reference_brings_under_a_secret_name_is_found() -> None:
+    """An output is no secret by its own name, and is one by the name of the input that it becomes."""
+    registry = ActionRegistry()
+    registry.action("fetch")(lambda: {"found": "hunter2-77a0"})
+    registry.action("login")(lambda password: len(password))
+    login = action("login", "login", "fetch", inputs={"password": "${fetch.output.found}"})
+    wanted = plan(action("fetch", "fetch"), login)
+    program, state = compile_plan(prepare_plan(wanted)), run_plan(wanted, registry)
+    found = secrets_given_in(program, state, registry, DEFAULT)
+    assert found == {"hunter2-77a0"}
+    assert "hunter2-77a0" not in execution_report(program, state, secrets=found)
+
+
 def test_what_actions_declare_secret_by_type_is_found() -> None:
     """In parameters of any depth; resolved where a reference says it, and as written for actions that never ran."""
     registry = ActionRegistry()
@@ -81,6 +95,6 @@ def test_what_actions_declare_secret_by_type_is_found() -> None:
     assert secret_parameters(registry.get("account.open")) == {"account", "pin"}
     assert secret_parameters(registry.get("vault.read")) == set()
     program = compile_plan(prepare_plan(wanted))
-    found = declared_secrets_of(program, run_plan(wanted, registry), registry)
+    found = secrets_given_in(program, run_plan(wanted, registry), registry, DEFAULT)
     assert {"from-the-vault", "in-the-plan", "4711"} <= found
     assert not {"hello", "${a.output}"} & found

@@ -1,4 +1,5 @@
-"""Secrets that only who knows the actions can tell: what their parameters declare secret by type.
+"""Secrets that only who knows the actions and their inputs can tell: what parameters declare secret by type, and
+what references bring under a secret name.
 
 A report shows inputs and outputs, so these have to be found before it is made, also for actions that never ran.
 """
@@ -15,12 +16,14 @@ from workflow_state.actions import Action, ActionRegistry
 from workflow_state.errors import ReferenceNotFoundError
 from workflow_state.models import ExecutionState, Success
 from workflow_state.program import Program, Step
+from workflow_state.redaction import Redactor
 from workflow_state.references import MISSING, Outcome, iter_strings
 from workflow_state.runtime.attempt import resolve_inputs
 
 
-def declared_secrets_of(program: Program, state: ExecutionState, actions: ActionRegistry) -> set[str]:
-    """Every text that the actions of a run are, or would have been, given as a ``SecretStr`` and the like.
+def secrets_given_in(program: Program, state: ExecutionState, actions: ActionRegistry, redactor: Redactor) -> set[str]:
+    """Every text that a run's actions are, or would have been, given as a ``SecretStr`` and the like, or that a
+    reference brings under a secret name.
 
     Actions that are not registered in this process declare nothing here.
     """
@@ -28,8 +31,11 @@ def declared_secrets_of(program: Program, state: ExecutionState, actions: Action
     found: set[str] = set()
     for step in program.steps.values():
         names = secret_parameters(actions.get(step.definition)) if step.definition in actions else set()
+        by_name = any("${" in text for text in redactor.secrets_in(dict(step.inputs)))
+        inputs = _inputs(program, step, outcomes) if names or by_name else {}
+        if by_name:
+            found |= redactor.secrets_in(dict(inputs))
         if names:
-            inputs = _inputs(program, step, outcomes)
             found.update(text for name in names & inputs.keys() for _, text in iter_strings(inputs[name]))
     return found
 
