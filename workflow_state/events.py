@@ -30,7 +30,7 @@ from workflow_state.store.outages import is_outage
 from workflow_state.telemetry import get_logger
 
 Handler = Callable[[Event], object]
-#: Ids of events that a listener remembers, to drop repeats.
+#: Ids of events that a listener remembers, to drop repeats; likewise of those whose handlers have failed.
 REMEMBERED = 10_000
 #: Seconds that a queue of its own outlives a listener on Redis: who sends at this moment may make it anew.
 LINGER = 0.5
@@ -137,6 +137,7 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         self._shared = queue is not None
         self._handlers: list[tuple[str, Handler]] = []
         self._handled: OrderedDict[str, None] = OrderedDict()
+        self._failed: OrderedDict[str, None] = OrderedDict()
         self._log = get_logger()
         self.connection: Any = self._app.connection_for_read()
 
@@ -243,17 +244,24 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
             for handler in self._matching(event.type):
                 handler(event)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises: the event is not handled
-            again = is_outage(error) or not message.delivery_info.get("redelivered")
+            # That the broker says it is redelivered may have other reasons: a listener that died, an outage.
+            again = is_outage(error) or event.id not in self._failed
+            if not is_outage(error):
+                _remember(self._failed, event.id)
             self._log.error("event not handled", type=event.type, event_id=event.id, again=again, exc_info=error)
             message.requeue() if again else message.reject()
             return
-        self._handled[event.id] = None
-        while len(self._handled) > REMEMBERED:
-            self._handled.popitem(last=False)
+        _remember(self._handled, event.id)
         message.ack()
 
     def _matching(self, kind: str) -> Iterator[Handler]:
         return (handler for pattern, handler in self._handlers if fnmatchcase(kind, pattern))
+
+
+def _remember(ids: OrderedDict[str, None], event_id: str) -> None:
+    ids[event_id] = None
+    while len(ids) > REMEMBERED:
+        ids.popitem(last=False)
 
 
 def _key(pattern: str) -> str:

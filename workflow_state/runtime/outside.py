@@ -136,6 +136,10 @@ def _secrets_of(recording: Recording, registry: ActionRegistry, step: Step) -> s
 def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success | Failure) -> None:
     """End an action that waits for a confirmation: somebody has agreed to it, and done its work as well."""
     store, settings = engine.store, engine.settings
+    head = store.head(execution_id)
+    if head is not None and head.paused:
+        # It could not begin, and once its confirmation is given it would run when the execution is resumed.
+        raise _illegal(execution_id, step.id, "in a paused execution: call resume_execution() first")
     answer, status = store.confirm(execution_id, step.id, True, BY_HAND, settings.lease_ms)
     if answer not in ("answered", "repeated"):
         raise _illegal(execution_id, step.id, status or answer)
