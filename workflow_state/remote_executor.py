@@ -77,7 +77,8 @@ class RemoteExecutor:
     def action(self, definition_id: str) -> Callable[[F], F]:
         """Decorator: this function (plain or async) carries out the actions of a definition.
 
-        Inputs, output, :class:`ActionContext` and errors are as those of ``@action``; ``is_cancelled`` is never true.
+        Inputs, output, :class:`ActionContext` and errors are as those of ``@action``; ``is_cancelled`` is never true,
+        and ``progress`` is kept nowhere.
         """
         return self._actions.action(definition_id)
 
