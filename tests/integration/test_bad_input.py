@@ -315,6 +315,37 @@ def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("options", [{"retry": False}, {"retry_policy": {"max_retries": 0}}, {}])
+def test_a_server_that_says_nothing_is_asked_once(options: dict[str, Any]) -> None:
+    """It was waited for as long as ``redis_socket_timeout`` says: once, however often one that is away is tried."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = make_app()
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        app.conf.update(broker_url=url, result_backend=url, redis_socket_timeout=0.2)
+        app.set_current()
+        with pytest.raises(OperationalError, match="cannot be reached"):
+            execute_plan.apply_async((plan(action("a")),), **options)
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+        app.close()
+
+
+@pytest.mark.timeout(60)
+def test_without_retries_a_server_that_is_away_is_tried_once() -> None:
+    """``retry=False``, as an option of the call, holds for the server that keeps results, too."""
+    app = make_app()
+    url = f"redis://127.0.0.1:{closed_port()}/0"
+    patient = {"max_retries": 1000, "interval_start": 1, "interval_step": 0, "interval_max": 1}
+    app.conf.update(broker_url=url, result_backend=url, task_publish_retry_policy=patient)
+    app.set_current()
+    with pytest.raises(OperationalError, match="cannot be reached"):
+        execute_plan.apply_async((plan(action("a")),), retry=False)
+    app.close()
+
+
+@pytest.mark.timeout(60)
 def test_sending_waits_out_a_failover(tmp_path: Path) -> None:
     """A server that is away when a plan is sent is tried as often as ``task_publish_retry_policy`` says."""
     with EmbeddedServer(data_dir=tmp_path) as server:

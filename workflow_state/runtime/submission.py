@@ -105,21 +105,24 @@ def unchecked(args: Any) -> Any:
 _PAUSES: Final = {"max_retries", "interval_start", "interval_step", "interval_max"}
 
 
-def check_server(app: Celery) -> None:
+def check_server(app: Celery, options: Mapping[str, Any]) -> None:
     """Say it soon when the server is away: Celery subscribes to a result before it sends, and would try for 20 s.
 
-    Tries as often as publishing does (``task_publish_retry_policy``): a failover takes a moment.
+    Tries as often as publishing does (``task_publish_retry_policy``, or ``retry`` and ``retry_policy`` among the
+    ``options`` of the call): a failover takes a moment. One that is there and says nothing is asked once.
 
     Raises:
         kombu.exceptions.OperationalError: as publishing does when the broker is away.
     """
     if not isinstance(app.backend, RedisBackend):
         return
-    policy = app.conf.task_publish_retry_policy if app.conf.task_publish_retry else {"max_retries": 0}
+    policy = options.get("retry_policy") or app.conf.task_publish_retry_policy
+    if not options.get("retry", app.conf.task_publish_retry):
+        policy = {"max_retries": 0}
     pauses = {name: policy[name] for name in _PAUSES & policy.keys()}
     retry: Callable[..., Any] = retry_over_time
     try:
-        retry(app.backend.client.ping, (RedisConnectionError, RedisTimeoutError), **pauses)
+        retry(app.backend.client.ping, RedisConnectionError, **pauses)
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise OperationalError(f"The result backend cannot be reached: {error}") from error
 

@@ -141,7 +141,7 @@ class PlanTask(EngineTask):
             # The task before has done its work; it is this one that shall fail, in the worker it goes to.
             args = unchecked(args)
         if not (follows or current_task or self.app.conf.task_always_eager):
-            check_server(self.app)
+            check_server(self.app, options)
         # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
         title = args[0].plan_title if args and isinstance(args[0], ValidPlanText) else None
         if title:
