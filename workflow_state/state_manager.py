@@ -345,7 +345,8 @@ class StateManager:
             results: outputs by action id that stand for running these actions.
 
         Returns:
-            The result of the new execution; its ``id`` is the new execution id.
+            The result of the new execution; its ``id`` is the new execution id. With the broker away it
+            starts later, when a worker looks for what was left.
 
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.

@@ -11,6 +11,7 @@ import pytest
 import redis
 from celery import Celery
 
+from tests.integration.apps import own_app
 from tests.integration.outcomes import ONCE, TIMEOUT, output, statuses
 from tests.support import wait_until
 from tests.workers import Site, action, plan
@@ -272,6 +273,19 @@ def test_a_cycle_is_refused_at_initialise(library: Site) -> None:
     with pytest.raises(PlanValidationError, match="Circular dependency"):
         StateManager().initialize_state(plan(action("a", "any", "b"), action("b", "any", "a")), start=False)
     assert set(library.redis.keys("workflow-state:{*")) == before
+
+
+def test_a_rerun_with_the_broker_away_starts_later(own: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """It is stored and has an id, and must not be asked for again: a worker finds it, and it completes."""
+    result = execute_plan.delay(plan(action("kept", "test.add", inputs={"a": 1, "b": 2})))
+    assert result.get(timeout=TIMEOUT).status == "completed"
+    cut_off = own_app.make_app()
+    cut_off.conf.update(broker_url="redis://127.0.0.1:1/0", result_backend=own.url)
+    again = StateManager(cut_off).rerun(result.id, "kept")
+    cut_off.close()
+    assert "the rerun goes on later" in caplog.text
+    wait_until(lambda: StateManager().get_full_state(again.id).status == "completed", TIMEOUT, "a worker has found it")
+    assert StateManager().get_full_state(again.id).action_states["kept"].attempts == 1
 
 
 def test_rerun_takes_over_what_completed(library: Site) -> None:

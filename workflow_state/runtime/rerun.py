@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kombu.exceptions import OperationalError
 from pydantic import JsonValue
 
 from workflow_state import graph
@@ -56,7 +57,11 @@ def rerun(
     seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
     engine.store.settle(new_id, seeds, were_open=False, look_after_ms=engine.settings.lease_ms)
     engine.store.start(new_id, engine.settings.lease_ms)
-    engine.app.tasks["workflow_state.advance"].apply_async((new_id,))
+    try:
+        engine.app.tasks["workflow_state.advance"].apply_async((new_id,))
+    except OperationalError as error:
+        # It has started, and must not be asked for again: a sweeper sends the message in our place.
+        engine.log.warning("broker away, the rerun goes on later", execution_id=new_id, error=str(error))
 
 
 def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) -> ExecutionPlan:
