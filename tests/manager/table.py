@@ -192,6 +192,12 @@ def check_resumed(scene: Scene, answer: Any) -> None:
     assert scene.site.runs(scene.id)["b"] == 1
 
 
+def check_resumed_together(scene: Scene, answers: Answers) -> None:
+    """What the first one resumes is short: who asks last may hear that it has ended."""
+    assert set(answers) <= {True, False}
+    check_resumed(scene, any(answers))
+
+
 def check_cancelled(scene: Scene, answer: Any) -> None:
     assert answer is True
     scene.let_through()
@@ -340,7 +346,7 @@ METHODS: dict[str, Method] = {
         Illegal(at.begun, lambda s, _: s.manager.delete(s.id), InvalidTransitionError, "cancel it first"),
     ),
     "pause_execution": Method(at.gated, pause, check_paused, each(check_paused), over(pause)),
-    "resume_execution": Method(at.paused, resume, check_resumed, each(check_resumed), over(resume)),
+    "resume_execution": Method(at.paused, resume, check_resumed, check_resumed_together, over(resume)),
     "cancel_execution": Method(at.gated, cancel, check_cancelled, each(check_cancelled), over(cancel)),
     "confirm_action": Method(
         *(at.asking, confirm_b, check_confirmed, all_confirmed),
