@@ -52,7 +52,7 @@ from workflow_state.runtime.submission import (
 )
 from workflow_state.settings import Settings
 from workflow_state.store.outages import is_outage
-from workflow_state.store.results import COMPRESS_FROM
+from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.validation import prepare_plan
 
 #: Seconds until a worker looks again at work that a newer version must do.

@@ -2,8 +2,8 @@
 
 ========================  =======  ====================================================================================
 ``<p>:{E}:execution``     hash     status, cursor, open, counters, timestamps, halted, caller
-``<p>:{E}:plan``          string   the plan, JSON
-``<p>:{E}:program``       string   the compiled program, JSON
+``<p>:{E}:plan``          string   the plan, JSON, compressed when it is long
+``<p>:{E}:program``       string   the compiled program, JSON, compressed when it is long
 ``<p>:{E}:actions``       hash     action id → record, JSON (absent: pending)
 ``<p>:{E}:attempts``      hash     ``<n>:<action id>`` → one failed or lost attempt, JSON
 ``<p>:{E}:confirmations`` hash     action id → request and answer, JSON

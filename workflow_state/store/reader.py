@@ -10,6 +10,7 @@ from typing import Any
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.references import MISSING, Outcome
 from workflow_state.store.keys import Keys
+from workflow_state.store.packing import unpacked
 from workflow_state.store.records import Frame, Head, Json, LogEntry, Record, Snapshot, parse_all
 from workflow_state.store.results import ActionResults
 
@@ -53,8 +54,8 @@ class Reader:
 
     def program(self, execution_id: str) -> bytes | None:
         """The compiled program's JSON; None when the execution is unknown."""
-        text: bytes | None = self.results.client.get(self.keys.program(execution_id))
-        return text
+        stored: bytes | None = self.results.client.get(self.keys.program(execution_id))
+        return None if stored is None else unpacked(stored)
 
     def created(self, execution_id: str) -> str:
         """When an execution was created, as it is stored: what tells two of the same id apart. "": it is unknown."""
@@ -174,7 +175,7 @@ class Reader:
         for name, entry in _parsed(attempts).items():
             traced[name.partition(":")[2]].append(entry)
         stored = _parsed(actions), traced, _parsed(confirmations), _parsed(progress)
-        return Snapshot(_texts(fields), plan, program, *stored)
+        return Snapshot(_texts(fields), unpacked(plan), unpacked(program), *stored)
 
     def _at_once(self, *commands: tuple[str, str]) -> list[Any]:
         """The replies to commands on keys, all of one moment."""

@@ -12,6 +12,7 @@ from workflow_state.models import ErrorDetail
 from workflow_state.store.keys import deadline_member, split_member
 from workflow_state.store.lua import FROM_KEY, script_texts
 from workflow_state.store.outages import ServerRefusesError, refuses
+from workflow_state.store.packing import packed
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Begun, Head, Settled
 from workflow_state.store.results import ActionResults
@@ -57,7 +58,7 @@ class Store(Reader):
         """
         keys = self.keys
         look_after = "" if look_after_ms is None else look_after_ms
-        args: list[Any] = [execution_id, plan, program, look_after, "1" if started else ""]
+        args: list[Any] = [execution_id, packed(plan), packed(program), look_after, "1" if started else ""]
         for name, value in fields.items():
             args += [name, value]
         reply = self.run(

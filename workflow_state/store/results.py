@@ -24,6 +24,7 @@ from workflow_state.errors import ActionFailedError, BackendNotSupportedError
 from workflow_state.models import ErrorDetail
 from workflow_state.redaction import hide_password
 from workflow_state.store.keys import action_task_id, action_task_ids
+from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.telemetry import get_logger
 
 #: Shows how a codec writes JSON: order, spaces, numbers and letters.
@@ -34,8 +35,6 @@ _SAMPLE: Final[dict[str, object]] = {
     "": [],
 }
 _ANY_ID: Final = "0"
-#: Characters; less does not get shorter by ``result_compression``, or not by enough to be worth its time.
-COMPRESS_FROM: Final = 1000
 
 
 class ActionResults:
