@@ -20,6 +20,7 @@ from tests.chaos.journal import Journal, recorded
 from tests.support import wait_until
 from workflow_state import ExecutionState, StateManager, action_task_id
 from workflow_state.embedded import EmbeddedServer
+from workflow_state.runtime.schedule import level_looks
 
 ENDED = ("completed", "failed", "cancelled")
 SERVER = {
@@ -136,6 +137,11 @@ class Scene:
         """An action's record as it is stored; {} while it is pending."""
         found: dict[str, Any] = json.loads(self.redis.hget(self._key(execution_id, "actions"), action_id) or "{}")
         return found
+
+    def looks(self, execution_id: str) -> int:
+        """How often it was looked whether messages of the first level are lost."""
+        found = self.redis.hget(self._key(execution_id, "looks"), level_looks(0)) or "0 "
+        return int(found.partition(" ")[0])
 
     def stored(self, execution_id: str) -> dict[str, Any]:
         """Everything stored of an execution and its actions, results and deadlines included, to compare."""

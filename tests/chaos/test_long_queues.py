@@ -98,7 +98,7 @@ def test_a_worker_goes_on_working_when_there_is_more_to_look_at_than_a_lease_has
     for number in range(MANY):
         work_elsewhere(engine, f"waits-{number}")
     with scene.fleet(1) as fleet:
-        wait_until(lambda: int(scene.field("waits-0", "looks:0") or 0) >= 2, 30, "the first one is looked at again")
+        wait_until(lambda: scene.looks("waits-0") >= 2, 30, "the first one is looked at again")
         work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
         state = scene.wait_closed(scene.start({"id": "new", "actions": [work]}), BOUND, fleet)
     assert state.status == "completed"

@@ -68,8 +68,7 @@ def test_a_message_lost_in_a_queue_that_is_never_empty_is_sent_again(schedule: s
     for _ in range(50):
         scene.app.send_task("chaos.follow", ("others",), queue="other")
     assert execution_id in scene.redis.rpop("other")
-    looks = f"{scene.prefix}:{{{execution_id}}}:execution"
-    wait_until(lambda: int(scene.redis.hget(looks, "looks:0") or 0) >= 5, 30, "five looks of the sweeper")
+    wait_until(lambda: scene.looks(execution_id) >= 5, 30, "five looks of the sweeper")
     # One for the first look, the second and the fourth: ever fewer.
     assert scene.redis.llen("other") == 53
     fleet.add("--queues", "other")

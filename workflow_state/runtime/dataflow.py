@@ -13,7 +13,7 @@ from workflow_state import rules
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
 from workflow_state.runtime.points import reached
-from workflow_state.runtime.schedule import Means, Schedule, confirmations
+from workflow_state.runtime.schedule import Means, Schedule, confirmations, level_looks
 from workflow_state.store.flow import FlowStore
 from workflow_state.store.records import Head
 
@@ -113,7 +113,7 @@ class Dataflow(Schedule):
         if head.paused or not isinstance(ids, list):
             return None
         # A message that was put behind a queue has come through it: the next suspicion is a new one.
-        self.store.forget_looks(execution_id, head.cursor)
+        self.store.forget_looks(execution_id, level_looks(head.cursor))
         turns = self._flow.claim(execution_id, ids, until)
         return self.advance(execution_id, program, self._head_with(execution_id, turns, head))
 

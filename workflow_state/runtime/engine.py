@@ -229,19 +229,19 @@ class Engine:
         caller, created = self.store.fields(execution_id, "caller", "created_at")
         queue = {name: value for name, value in json.loads(caller or "{}").items() if name == "queue"}
         finish = self.app.tasks["workflow_state.finish"].signature((execution_id,), options=queue)
-        if not self.seems_lost(execution_id, "end", finish):
+        if not self.seems_lost(execution_id, "end", 0, finish):
             return False
         program = self.programs.get(execution_id, created)
         self.publish_finish(execution_id, created, program.title if program else "?", caller or "{}")
         return True
 
-    def seems_lost(self, execution_id: str, what: str, signature: Signature) -> bool:
+    def seems_lost(self, execution_id: str, what: str, wait: int, signature: Signature) -> bool:
         """For the sweeper: whether a message that is overdue is to be sent again.
 
-        In a queue that holds messages it may just be waiting, so there it is at ever longer intervals. ``what``:
-        names the message, and this wait for it.
+        In a queue that holds messages it may just be waiting, so there it is at ever longer intervals. ``what``
+        names the message, ``wait`` this wait for it.
         """
-        looks = self.store.count_look(execution_id, what)
+        looks = self.store.count_look(execution_id, what, wait)
         return self.queues.is_empty(signature) or looks.bit_count() == 1
 
     def _end(self, execution_id: str, program: Program, head: Head) -> str:

@@ -26,6 +26,11 @@ from workflow_state.store.redis import Store
 RESEND = 1000
 
 
+def level_looks(level: int) -> str:
+    """The name under which looks after the messages of a level are counted."""
+    return f"level {level}"
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """What a schedule works with."""
@@ -108,7 +113,7 @@ class Schedule(ABC):
         for name in ids:
             step = program.steps[name]
             waiting[step.queue, step.priority].append(name)
-        looks = self.store.count_look(execution_id, head.cursor) if waiting else 0
+        looks = self.store.count_look(execution_id, level_looks(head.cursor)) if waiting else 0
         for names in waiting.values():
             first = canvas.action_signature(app, program, program.steps[names[0]], execution_id)
             if self.means.queues.is_empty(first):

@@ -104,8 +104,8 @@ class Sweeper:
         engine, phase = self._engine, record.phase or "lease"
         attempt = record.attempt + 1 if record.phase else record.attempt
         signature = canvas.action_signature(engine.app, program, step, execution_id, attempt)
-        since = record.due if record.phase else record.lease
-        if engine.seems_lost(execution_id, f"{step.id}:{since}", signature):
+        since = (record.due if record.phase else record.lease) or 0
+        if engine.seems_lost(execution_id, f"action {step.id}", since, signature):
             engine.observers.tell("swept", f"action_resent_{phase}", 1)
             engine.log.info("action sent again", execution_id=execution_id, action_id=step.id, phase=phase)
             canvas.publish(engine.app, [signature])

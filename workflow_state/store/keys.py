@@ -10,6 +10,7 @@
 ``<p>:{E}:log``           stream   what happened, entries ``1-0``, ``2-0`` ...: type, action, time, data
 ``<p>:{E}:progress``      hash     action id → how far its attempt has come, JSON
 ``<p>:{E}:parts``         set      parts of the current level that are not known to be published
+``<p>:{E}:looks``         hash     level, action or end whose message is overdue → number of looks, and at which wait
 ``<p>:{E}:ready``         zset     action whose turn has come, not begun → when it was sent last, ms (dataflow)
 ``<p>:{E}:met``           hash     action id → how many of its needs have ended, if any (dataflow)
 ``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
@@ -62,6 +63,9 @@ class Keys:
     def parts(self, execution_id: str) -> str:
         return self._of(execution_id, "parts")
 
+    def looks(self, execution_id: str) -> str:
+        return self._of(execution_id, "looks")
+
     def ready(self, execution_id: str) -> str:
         return self._of(execution_id, "ready")
 
@@ -92,7 +96,7 @@ class Keys:
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""
         names = ("execution", "plan", "program", "actions", "attempts", "confirmations", "parts", "log", "progress")
-        return [self._of(execution_id, name) for name in (*names, "ready", "met")]
+        return [self._of(execution_id, name) for name in (*names, "looks", "ready", "met")]
 
     def spelled_in_lua(self, names: Iterable[str]) -> str:
         """Lua that puts keys of these names behind the first key that a script is sent, which is ``execution``.

@@ -333,13 +333,17 @@ class Store(Reader):
         """Drop a deadline that means nothing any more."""
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
 
-    def count_look(self, execution_id: str, what: int | str) -> int:
-        """How often it was looked whether messages of a level, or of what is named, are lost, this time included."""
-        return int(self.run("looked", [self.keys.execution(execution_id)], [what]))
+    def count_look(self, execution_id: str, what: str, wait: int = 0) -> int:
+        """How often it was looked whether messages are lost, this time included.
 
-    def forget_looks(self, execution_id: str, level: int) -> None:
+        ``what``: they are of, such as an action. ``wait``: tells this time from earlier ones, which count no more.
+        """
+        names = [self.keys.execution(execution_id), self.keys.looks(execution_id)]
+        return int(self.run("looked", names, [what, wait]))
+
+    def forget_looks(self, execution_id: str, what: str) -> None:
         """Count these looks from 1 again."""
-        self.results.client.hdel(self.keys.execution(execution_id), f"looks:{level}")
+        self.results.client.hdel(self.keys.looks(execution_id), what)
 
     def postpone(self, execution_id: str, until_ms_from_now: int) -> None:
         """Have the sweeper look at an execution again, but not sooner than given."""

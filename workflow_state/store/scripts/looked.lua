@@ -1,8 +1,11 @@
 -- Count how often it was looked whether messages are lost: those of a level, of an attempt, or of the end.
 --
--- KEYS  execution
--- ARGV  clock, what is looked after
+-- KEYS  execution, looks
+-- ARGV  clock, what is looked after, the wait of it that is meant: another one is counted from 1 again
 -- Returns the count, this time included; 0 when there is no such execution.
 -- Invariant: what was deleted does not come back.
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HINCRBY', KEYS[1], 'looks:' .. ARGV[2], 1)
+local count, wait = string.match(redis.call('HGET', KEYS[2], ARGV[2]) or '', '^(%d+) (.*)$')
+count = wait == ARGV[3] and count + 1 or 1
+redis.call('HSET', KEYS[2], ARGV[2], count .. ' ' .. ARGV[3])
+return count
