@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -31,6 +31,8 @@ UNKNOWN = "unknown"
 TASK = "workflow_state.execute_plan"
 #: A result that expires sooner may be gone before anyone has read it.
 SHORT_EXPIRY = 3600
+#: What Celery and kombu run into where a setting of the broker is wrong.
+SETUP_ERRORS: Final = (ImportError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +267,13 @@ def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
         return app.control.inspect(timeout=1.0).registered() or {}, ""
     except OperationalError as error:
         return {}, str(error)
-    except (ImportError, LookupError, TypeError, ValueError) as error:
-        # What kombu runs into where a setting is wrong.
-        return {}, f"{hide_password(str(app.conf.broker_url))} cannot be set up: {type(error).__name__}: {error}"
+    except SETUP_ERRORS as error:
+        return {}, setup_problem(app, error)
+
+
+def setup_problem(app: Celery, error: Exception) -> str:
+    """What one of :data:`SETUP_ERRORS` says of an app's broker."""
+    return f"{hide_password(str(app.conf.broker_url))} cannot be set up: {type(error).__name__}: {error}"
 
 
 def _text(value: bytes | str) -> str:

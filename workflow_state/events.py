@@ -245,8 +245,9 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
                 handler(event)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises: the event is not handled
             # That the broker says it is redelivered may have other reasons: a listener that died, an outage.
-            again = is_outage(error) or event.id not in self._failed
-            if not is_outage(error):
+            outage = is_outage(error)
+            again = outage or event.id not in self._failed
+            if not outage:
                 _remember(self._failed, event.id)
             self._log.error("event not handled", type=event.type, event_id=event.id, again=again, exc_info=error)
             message.requeue() if again else message.reject()

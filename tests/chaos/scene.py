@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 import redis
 from celery.result import AsyncResult
 
@@ -229,3 +230,14 @@ class Scene:
 
     def _key(self, execution_id: str, name: str) -> str:
         return f"{self.prefix}:{{{execution_id}}}:{name}"
+
+
+def scene_with(**settings: float) -> Any:
+    """A fixture: a server and an app of each test's own, with these settings of the library."""
+
+    @pytest.fixture
+    def scene(tmp_path: Path) -> Iterator[Scene]:
+        with Scene(tmp_path / "scene", workflow_state=settings) as found:
+            yield found
+
+    return scene

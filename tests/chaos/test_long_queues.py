@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.chaos.plans import action
-from tests.chaos.scene import Scene
+from tests.chaos.scene import Scene, scene_with
 from tests.support import wait_until
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.sweeper import Sweeper
@@ -17,13 +14,7 @@ from workflow_state.validation import prepare_plan
 BOUND = 60.0
 #: More executions than a sweeper looks at in a lease.
 MANY = 600
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A server and an app with a very short lease."""
-    with Scene(tmp_path / "scene", workflow_state={"lease": 0.2, "sweep_interval": 0.1}) as found:
-        yield found
+scene = scene_with(lease=0.2, sweep_interval=0.1)
 
 
 @pytest.fixture

@@ -11,19 +11,13 @@ import pytest
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.plans import SCHEDULES, action
-from tests.chaos.scene import SERVER, Scene
+from tests.chaos.scene import SERVER, Scene, scene_with
 from tests.support import wait_until
 from workflow_state.embedded import EmbeddedServer
 
 BOUND = 60.0
 QUICK = {"lease": 1.0, "sweep_interval": 0.25}
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A server and an app with a short lease."""
-    with Scene(tmp_path / "scene", workflow_state=QUICK) as found:
-        yield found
+scene = scene_with(**QUICK)
 
 
 @pytest.fixture

@@ -9,18 +9,13 @@ import pytest
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.plans import action
-from tests.chaos.scene import Scene
+from tests.chaos.scene import Scene, scene_with
 from tests.support import wait_until
 from workflow_state import action_task_id
 
 BOUND = 30.0
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A server and an app with a short lease."""
-    with Scene(tmp_path / "scene", workflow_state={"lease": 1.0, "sweep_interval": 0.25}) as found:
-        yield found
+QUICK = {"lease": 1.0, "sweep_interval": 0.25}
+scene = scene_with(**QUICK)
 
 
 @pytest.fixture
@@ -50,7 +45,7 @@ def test_a_plan_that_was_revoked_while_it_runs_ends_as_it_would(scene: Scene, fl
     assert scene.keys_without_ttl(execution_id) == []
 
 
-def test_an_action_that_was_revoked_before_it_begins_runs(scene: Scene, fleet: Fleet) -> None:
+def check_a_revoked_action_runs(scene: Scene, fleet: Fleet) -> None:
     """The task id of a later action is revoked: the action runs when its turn comes, rather than hold up the plan."""
     gate = scene.gate()
     actions = [
@@ -63,6 +58,18 @@ def test_an_action_that_was_revoked_before_it_begins_runs(scene: Scene, fleet: F
     gate.touch()
     assert scene.wait_closed(execution_id, BOUND, fleet).status == "completed"
     assert scene.keys_without_ttl(execution_id) == []
+
+
+def test_an_action_that_was_revoked_before_it_begins_runs(scene: Scene, fleet: Fleet) -> None:
+    """Its turn comes, and the plan is not held up."""
+    check_a_revoked_action_runs(scene, fleet)
+
+
+def test_so_does_one_whose_message_can_expire(tmp_path: Path) -> None:
+    """An expiry that has not passed does not make revoking hold up the plan."""
+    expiring = {"workflow_state.execute_action": {"expires": 3600}}
+    with Scene(tmp_path / "scene", workflow_state=QUICK, task_annotations=expiring) as scene, scene.fleet(1) as fleet:
+        check_a_revoked_action_runs(scene, fleet)
 
 
 def test_a_plan_that_nobody_has_accepted_is_revoked(scene: Scene, fleet: Fleet) -> None:

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,18 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def client(broker: str, backend: str | None = None, **settings: Any) -> Iterator[Celery]:
+    """An app of its own as the current one, on these servers, or this one."""
+    app = make_app()
+    app.conf.update(broker_url=broker, result_backend=backend or broker, **settings)
+    app.set_current()
+    yield app
+    # A result unsubscribes when it is collected, and would wait for a server that is gone by then.
+    gc.collect()
+    app.close()
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("away", ["broker and backend", "broker", "backend"])
 def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str) -> None:
@@ -300,18 +313,12 @@ def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str
     within 10 s: no hang, and no "application must be restarted".
     """
     down = f"redis://127.0.0.1:{closed_port()}/0"
-    app = make_app()
-    app.conf.update(
-        broker_url=down if "broker" in away else fresh.url,
-        result_backend=down if "backend" in away else fresh.url,
-    )
-    app.set_current()
-    began = time.monotonic()
-    with pytest.raises(OperationalError, match="onnect"):
-        execute_plan.delay(plan(action("a")))
-    assert time.monotonic() - began < 10
-    assert fresh.all_keys() == set()
-    app.close()
+    with client(down if "broker" in away else fresh.url, down if "backend" in away else fresh.url):
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="onnect"):
+            execute_plan.delay(plan(action("a")))
+        assert time.monotonic() - began < 10
+        assert fresh.all_keys() == set()
 
 
 @pytest.mark.timeout(60)
@@ -319,66 +326,51 @@ def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str
 def test_a_server_that_says_nothing_is_asked_once(options: dict[str, Any]) -> None:
     """It was waited for as long as ``redis_socket_timeout`` says: once, however often one that is away is tried."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        app = make_app()
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
-        app.conf.update(broker_url=url, result_backend=url, redis_socket_timeout=0.2)
-        app.set_current()
-        with pytest.raises(OperationalError, match="cannot be reached"):
-            execute_plan.apply_async((plan(action("a")),), **options)
-        silent.setblocking(False)
-        silent.accept()[0].close()
-        with pytest.raises(BlockingIOError):
-            silent.accept()
-        app.close()
+        with client(url, redis_socket_timeout=0.2):
+            with pytest.raises(OperationalError, match="cannot be reached"):
+                execute_plan.apply_async((plan(action("a")),), **options)
+            silent.setblocking(False)
+            silent.accept()[0].close()
+            with pytest.raises(BlockingIOError):
+                silent.accept()
 
 
 @pytest.mark.timeout(60)
 def test_without_retries_a_server_that_is_away_is_tried_once() -> None:
     """``retry=False``, as an option of the call, holds for the server that keeps results, too."""
-    app = make_app()
-    url = f"redis://127.0.0.1:{closed_port()}/0"
     patient = {"max_retries": 1000, "interval_start": 1, "interval_step": 0, "interval_max": 1}
-    app.conf.update(broker_url=url, result_backend=url, task_publish_retry_policy=patient)
-    app.set_current()
-    with pytest.raises(OperationalError, match="cannot be reached"):
+    away = client(f"redis://127.0.0.1:{closed_port()}/0", task_publish_retry_policy=patient)
+    with away, pytest.raises(OperationalError, match="cannot be reached"):
         execute_plan.apply_async((plan(action("a")),), retry=False)
-    app.close()
 
 
 @pytest.mark.timeout(60)
 def test_sending_waits_out_a_failover(tmp_path: Path) -> None:
     """A server that is away when a plan is sent is tried as often as ``task_publish_retry_policy`` says."""
-    with EmbeddedServer(data_dir=tmp_path) as server:
-        app = make_app()
-        app.conf.update(broker_url=server.url, result_backend=server.url)
-        app.conf.task_publish_retry_policy = {
-            "max_retries": 100, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2, "retry_errors": None,
-        }  # fmt: skip
-        app.set_current()
+    patient = {
+        "max_retries": 100, "interval_start": 0.1, "interval_step": 0.1, "interval_max": 0.2, "retry_errors": None,
+    }  # fmt: skip
+    with (
+        EmbeddedServer(data_dir=tmp_path) as server,
+        client(server.url, task_publish_retry_policy=patient) as app,
+    ):
         server.kill()
         back = threading.Timer(1, server.start)
         back.start()
         execute_plan.delay(plan(action("a")))
         back.join()
         assert app.backend.client.llen("shop") == 1
-        # A result unsubscribes when it is collected, and would wait for a server that is gone by then.
-        gc.collect()
-        app.close()
 
 
 @pytest.mark.timeout(60)
 def test_a_server_that_restarted_is_no_error(tmp_path: Path) -> None:
     """A client whose connections were all cut by a restart sends its next plan without an error."""
-    with EmbeddedServer(data_dir=tmp_path) as server:
-        app = make_app()
-        app.conf.update(broker_url=server.url, result_backend=server.url)
-        app.set_current()
+    with EmbeddedServer(data_dir=tmp_path) as server, client(server.url) as app:
         execute_plan.delay(plan(action("a")))
         server.restart()
         execute_plan.delay(plan(action("a")))
         assert app.backend.client.llen("shop") == 2
-        app.close()
-        app.backend.client.close()
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from redis.exceptions import ConnectionError as ServerConnectionError
 from redis.exceptions import TimeoutError as ServerTimeoutError
 
 from workflow_state.cli.exits import CommandError, Exit, sentence
+from workflow_state.doctor import SETUP_ERRORS, setup_problem
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
-from workflow_state.redaction import hide_password
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.state_manager import StateManager
 from workflow_state.validation import validate_execution_plan
@@ -105,12 +105,9 @@ class Session:
         try:
             with self.app.connection_for_write() as connection:
                 connection.get_transport_cls()
-        except (ImportError, LookupError, TypeError, ValueError) as error:
-            url, what = hide_password(str(self.app.conf.broker_url)), f"{type(error).__name__}: {sentence(error)}"
-            message = (
-                f"The app {self.target!r} has the broker {url}, which cannot be set up: {what}; correct broker_url"
-            )
-            raise CommandError(f"{message} or broker_transport_options", Exit.BAD_INPUT) from error
+        except SETUP_ERRORS as error:
+            problem = f"The app {self.target!r} has a broker that is wrongly set: {setup_problem(self.app, error)}"
+            raise CommandError(f"{problem}; correct broker_url or broker_transport_options", Exit.BAD_INPUT) from error
 
     @cached_property
     def manager(self) -> StateManager:

@@ -17,14 +17,14 @@ class QuietRequest(Request):  # type: ignore[misc] # Celery has no types
 
 
 class LastingRequest(QuietRequest):
-    """A step of an accepted execution: revoking it does not stop it, only an expiry that somebody set does.
+    """A step of an accepted execution: revoking it does not stop it, only an expiry that has passed.
 
     A worker that drops it remembers the id for hours, and drops what the sweeper sends again as well.
     """
 
     def revoked(self) -> bool:
-        """As ``Request.revoked``, where the message can expire."""
-        return bool(self.expires and super().revoked())
+        """As ``Request.revoked``, where the message has expired."""
+        return bool(self.maybe_expire() and super().revoked())
 
 
 class PlanRequest(QuietRequest):
