@@ -195,7 +195,7 @@ class StateManager:
         self._step_of(execution_id, action_id)
         record = self._store.records(execution_id, [action_id])[action_id]
         outputs = self._store.outputs(execution_id, [action_id]) if record.status == "completed" else {}
-        return action_state(action_id, record, outputs).result
+        return action_state(execution_id, action_id, record, outputs).result
 
     def get_available_actions(self, execution_id: str) -> list[str]:
         """Ids of the pending actions that may start now by the rules, conditions included, in plan order.

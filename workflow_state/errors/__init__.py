@@ -17,7 +17,7 @@
     ├── ExecutionNotFoundError     no such execution, or its records have expired
     ├── ActionNotFoundError        the execution has no such action
     ├── InvalidTransitionError     a state change that the rules do not allow
-    ├── NewerSchemaError           compiled by a newer version than this worker runs
+    ├── NewerSchemaError           compiled or written by a newer version than runs here
     ├── BackendNotSupportedError   the app's result backend is not Redis-compatible
     ├── ConfigurationError         a setting asks for something that is not there
     └── EmbeddedServerError        no Redis-compatible server was found or it did not start

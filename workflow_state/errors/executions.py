@@ -94,7 +94,8 @@ class InvalidTransitionError(WorkflowStateError):
 
 
 class NewerSchemaError(WorkflowStateError):
-    """An execution was compiled by a newer version of the library; a newer worker will run it.
+    """An execution was compiled by a newer version of the library, which a newer worker will run, or has records
+    that only a newer version can read.
 
     Example:
         In a rolling deploy an older worker that meets a newer plan leaves it to a newer worker:

@@ -20,6 +20,7 @@ from workflow_state.errors import PlanExecutionError, PlanProblem, PlanValidatio
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
+from workflow_state.store.newer import reading
 from workflow_state.validation import prepare_plan
 
 #: What a plan may be given as; text is JSON.
@@ -81,8 +82,13 @@ class EagerPlanResult(EagerResult):  # type: ignore[misc] # Celery has no types
 
 @uncollected
 def state_of(found: dict[str, Any]) -> ExecutionState:
-    """The final state from its JSON; what only a newer version knows is left out."""
-    return ExecutionState.model_validate(found, extra="ignore")
+    """The final state from its JSON; fields that only a newer version knows are left out.
+
+    Raises:
+        NewerSchemaError: a newer version has written it, and nothing here can read it.
+    """
+    with reading(str(found.get("id"))):
+        return ExecutionState.model_validate(found, extra="ignore")
 
 
 def plan_as_text(args: Any) -> Any:

@@ -1,18 +1,24 @@
-"""Entries of an execution's log → typed events: what the log leaves out is in the program."""
+"""Entries of an execution's log → typed events: what the log leaves out is in the program.
+
+An event that only a newer version knows is left out, with a word in the log: ``sequence`` shows the gap.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from workflow_state.errors import ExecutionNotFoundError
+from workflow_state.errors import ExecutionNotFoundError, NewerSchemaError
 from workflow_state.event_types import EVENT, LAST, Event
+from workflow_state.models import ExecutionStatus
 from workflow_state.program import Program
 from workflow_state.store.keys import action_task_id
+from workflow_state.store.newer import reading, with_known_category
 from workflow_state.store.reader import SLICE, Reader
-from workflow_state.store.records import LogEntry
+from workflow_state.store.records import Head, LogEntry
+from workflow_state.telemetry import get_logger
 
 #: Seconds that one wait for the next event takes at most: shorter than any time limit of a connection.
 WAIT = 5.0
@@ -21,24 +27,27 @@ WAIT = 5.0
 def read_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
     """What has happened so far, in order, read in slices."""
     while entries := store.log(execution_id, after):
-        for entry in entries:
-            yield event_of(execution_id, program, entry)
+        yield from _events_of(execution_id, program, entries)
         after = entries[-1].number
         if len(entries) < SLICE:
             return
 
 
 def await_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
-    """What has happened and what happens, until the last event of the execution, or until its records are gone."""
+    """What has happened and what happens, until the last event of the execution, or until its records are gone.
+
+    Raises:
+        NewerSchemaError: whether it has ended only a newer version knows.
+    """
     while True:
         entries = store.await_log(execution_id, after, WAIT)
         for entry in entries:
-            yield event_of(execution_id, program, entry)
+            yield from _events_of(execution_id, program, [entry])
             after = entry.number
             if entry.kind in LAST:
                 return
         head = None if entries else store.head(execution_id)
-        if not entries and (head is None or (head.ended and not store.log(execution_id, after, 1))):
+        if not entries and (head is None or (_has_ended(execution_id, head) and not store.log(execution_id, after, 1))):
             return
 
 
@@ -47,6 +56,7 @@ def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
 
     Raises:
         ExecutionNotFoundError: it is unknown.
+        NewerSchemaError: whether it has ended only a newer version knows.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     after = store.log_length(execution_id)
@@ -54,7 +64,7 @@ def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
         head = store.head(execution_id)
         if head is None:
             raise ExecutionNotFoundError(execution_id)
-        if head.ended:
+        if _has_ended(execution_id, head):
             return True
         left = WAIT if deadline is None else min(WAIT, deadline - time.monotonic())
         if left <= 0:
@@ -64,7 +74,11 @@ def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
 
 
 def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
-    """One entry as an event."""
+    """One entry as an event.
+
+    Raises:
+        NewerSchemaError: only a newer version knows such events.
+    """
     found: dict[str, Any] = {
         "id": event_id(execution_id, entry.number, entry.at),
         "sequence": entry.number,
@@ -76,7 +90,24 @@ def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
     }
     if entry.action_id:
         found["action_id"] = entry.action_id
-    return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)}, extra="ignore")
+    if isinstance(error := found.get("error"), dict):
+        found["error"] = with_known_category(error)
+    with reading(execution_id):
+        return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)}, extra="ignore")
+
+
+def _events_of(execution_id: str, program: Program, entries: Sequence[LogEntry]) -> Iterator[Event]:
+    """Those of the entries that this version knows."""
+    for entry in entries:
+        try:
+            yield event_of(execution_id, program, entry)
+        except NewerSchemaError as error:
+            get_logger().warning("event left out", type=entry.kind, sequence=entry.number, reason=str(error))
+
+
+def _has_ended(execution_id: str, head: Head) -> bool:
+    with reading(execution_id):
+        return ExecutionStatus(head.status).ended
 
 
 def event_id(execution_id: str, number: int, at: int) -> str:

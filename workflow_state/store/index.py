@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from workflow_state.errors import NewerSchemaError
 from workflow_state.models import ExecutionPage, ExecutionStatus, ExecutionSummary
+from workflow_state.store.newer import reading
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.rendering import status_of
+from workflow_state.telemetry import get_logger
 
 #: What a summary is made of.
 FIELDS = (
@@ -103,7 +106,7 @@ def _slices(store: Reader, wanted: Wanted, after: Position | None, size: int) ->
 
 
 def _summaries(store: Reader, places: list[Position]) -> list[ExecutionSummary | None]:
-    """A summary of each execution; None where its records have expired."""
+    """A summary of each execution; None where its records have expired, or only a newer version can read them."""
     with store.results.client.pipeline(transaction=False) as pipe:
         for _, execution_id in places:
             pipe.hmget(store.keys.execution(execution_id), *FIELDS)
@@ -115,7 +118,17 @@ def _summaries(store: Reader, places: list[Position]) -> list[ExecutionSummary |
     return found
 
 
-def _summary(execution_id: str, fields: Mapping[str, str]) -> ExecutionSummary:
+def _summary(execution_id: str, fields: Mapping[str, str]) -> ExecutionSummary | None:
+    try:
+        with reading(execution_id):
+            return _read(execution_id, fields)
+    except NewerSchemaError as error:
+        # The others are to be seen nevertheless.
+        get_logger().warning("execution left out", execution_id=execution_id, reason=str(error))
+        return None
+
+
+def _read(execution_id: str, fields: Mapping[str, str]) -> ExecutionSummary:
     status = status_of(fields)
     total, failed, skipped = (int(fields.get(name) or 0) for name in ("total", "failed", "skipped"))
     return ExecutionSummary(

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from workflow_state.models import ErrorDetail, ExecutionStatus
 from workflow_state.program import Outline
+from workflow_state.store.newer import with_known_category
 from workflow_state.store.records import Json
 
 #: The result of an action that gives nothing: one for all of them, which nobody changes.
@@ -64,7 +65,11 @@ def render_state(
 
 
 def status_of(fields: Mapping[str, str]) -> ExecutionStatus:
-    """Where an execution stands; paused for a confirmation is a running one when nothing else can run."""
+    """Where an execution stands; paused for a confirmation is a running one when nothing else can run.
+
+    Raises:
+        ValueError: a newer version has written it.
+    """
     waiting = int(fields.get("waiting") or 0)
     if fields["status"] == "running" and 0 < waiting >= int(fields["open"]) and not fields.get("cancel"):
         return ExecutionStatus.PAUSED_FOR_CONFIRMATION
@@ -173,7 +178,7 @@ def _error(stored: str | Mapping[str, Any] | None) -> Json | None:
     if not stored:
         return None
     given = json.loads(stored) if isinstance(stored, str) else stored
-    return ErrorDetail.model_validate(given, extra="ignore").model_dump(mode="json")
+    return ErrorDetail.model_validate(with_known_category(given), extra="ignore").model_dump(mode="json")
 
 
 def _time(milliseconds: str | int | None) -> str | None:

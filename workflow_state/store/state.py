@@ -9,6 +9,7 @@ from workflow_state.collector import uncollected
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ActionExecutionState, ExecutionState
 from workflow_state.program import Outline
+from workflow_state.store.newer import reading
 from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Json, Record, Snapshot
 from workflow_state.store.rendering import render_action, render_state
@@ -20,11 +21,14 @@ def read_state(store: Reader, execution_id: str) -> ExecutionState:
 
     Raises:
         ExecutionNotFoundError: it is unknown.
+        NewerSchemaError: a newer version has written it, and nothing here can read it.
     """
     snapshot = store.snapshot(execution_id)
     program = Outline.from_json(snapshot.program)
     completed = [name for name, record in snapshot.stored.items() if record.get("status") == "completed"]
-    return build_state(execution_id, program, snapshot, store.outputs(execution_id, completed))
+    outputs = store.outputs(execution_id, completed)
+    with reading(execution_id):
+        return build_state(execution_id, program, snapshot, outputs)
 
 
 def build_state(execution_id: str, program: Outline, snapshot: Snapshot, outputs: Mapping[str, Any]) -> ExecutionState:
@@ -71,6 +75,7 @@ def iter_states(store: Reader, execution_id: str, page: int) -> Iterator[ActionE
 
     Raises:
         ExecutionNotFoundError: at once when it is unknown, later when it is gone meanwhile.
+        NewerSchemaError: a newer version has written it, and nothing here can read it.
     """
     text = store.program(execution_id)
     if text is None:
@@ -79,16 +84,23 @@ def iter_states(store: Reader, execution_id: str, page: int) -> Iterator[ActionE
     return (state for names in pages for state in _read_states(store, execution_id, names))
 
 
-def action_state(action_id: str, record: Record, outputs: Mapping[str, Any]) -> ActionExecutionState:
-    """One action's record and its output as users read them, without its earlier attempts."""
-    return ActionExecutionState.model_validate(render_action(action_id, record.stored(), (), outputs))
+def action_state(execution_id: str, action_id: str, record: Record, outputs: Mapping[str, Any]) -> ActionExecutionState:
+    """One action's record and its output as users read them, without its earlier attempts.
+
+    Raises:
+        NewerSchemaError: a newer version has written it, and nothing here can read it.
+    """
+    with reading(execution_id):
+        return ActionExecutionState.model_validate(render_action(action_id, record.stored(), (), outputs))
 
 
 def _read_states(store: Reader, execution_id: str, names: list[str]) -> list[ActionExecutionState]:
-    rendered = _rendered(store, execution_id, names, tried=True, told=False)
+    with reading(execution_id):
+        rendered = _rendered(store, execution_id, names, tried=True, told=False)
     # Last: had it gone before, everything would look as if it were pending.
     store.fields(execution_id, "status")
-    return [ActionExecutionState.model_validate(state) for state in rendered]
+    with reading(execution_id):
+        return [ActionExecutionState.model_validate(state) for state in rendered]
 
 
 def _rendered(store: Reader, execution_id: str, names: list[str], *, tried: bool, told: bool) -> list[Json]:
