@@ -20,7 +20,7 @@ from workflow_state.program import Step
 from workflow_state.store.batches import BatchStore, End
 from workflow_state.store.closing import ask_to_delete, close, remove
 from workflow_state.store.keys import deadline_member
-from workflow_state.store.records import Record, Settled
+from workflow_state.store.records import Head, Record, Settled
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
 
@@ -40,7 +40,7 @@ class Bench:
         self.store = Store(self.results, "contract", now=lambda: self.now)
         self.id = str(uuid.uuid4())
 
-    def create(self, execution_id: str = "", plan: str = '{"p":1}', look_after: int | None = LOOK) -> str:
+    def create(self, execution_id: str = "", plan: str = '{"p":1}', look_after: int | None = LOOK) -> Head | None:
         """Accept the execution."""
         return self.store.create(execution_id or self.id, plan, '{"q":2}', {"plan_id": "p"}, look_after)
 
@@ -128,7 +128,12 @@ def test_create_is_once(bench: Bench) -> None:
     assert bench.client.get(bench.store.keys.plan(bench.id)) == b'{"p":1}'
     assert bench.client.zscore(bench.store.keys.executions, bench.id) == START
     assert bench.deadline() == START + LOOK
-    assert bench.create("another") == bench.store.created("another") == str(START + 1)
+    head = bench.create("another")
+    assert head == bench.store.head("another")
+    assert head is not None
+    assert head.created == bench.store.created("another") == str(START + 1)
+    assert bench.store.program_as_created("another") == (b'{"q":2}', head.created)
+    assert bench.store.program_as_created("nobody") is None
 
 
 def test_create_without_start(bench: Bench) -> None:

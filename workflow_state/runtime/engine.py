@@ -78,8 +78,8 @@ class Engine:
         started: bool = True,
         keep: bool = False,
         extra: Mapping[str, str | int] | None = None,
-    ) -> bool:
-        """Store an execution, once; False when it was there.
+    ) -> Head | None:
+        """Store an execution, once; where it stands, or None when it was there.
 
         Args:
             plan: a valid one.
@@ -104,11 +104,11 @@ class Engine:
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
         started = started and driver == "workers"
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
-        created = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
+        head = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
         reached("accepted")
-        if created and keep and len(program.steps) <= KEPT_AT_ONCE:
-            self.programs.keep(execution_id, program, created)
-        return bool(created)
+        if head is not None and keep and len(program.steps) <= KEPT_AT_ONCE:
+            self.programs.keep(execution_id, program, head.created)
+        return head
 
     def standing(self, execution_id: str, head: Head | None = None) -> tuple[Program | None, Head | None]:
         """The program of an execution, and where it stands (``head``, if just read). None for what is unknown."""

@@ -46,11 +46,11 @@ class ProgramCache:
 
         ``created``: when it was created, where that was just read.
         """
-        if created is None:
-            created = self._store.created(execution_id)
         kept = self._kept(execution_id)
+        if kept is not None and created is None:
+            created = self._store.created(execution_id)
         if kept is None or kept[1] != created:
-            kept = self._read(execution_id, created)
+            kept = self._read(execution_id)
         return kept[0] if kept else None
 
     def recent(self, execution_id: str, action_ids: Iterable[str] = ()) -> Kept | None:
@@ -61,7 +61,7 @@ class ProgramCache:
         """
         kept = self._kept(execution_id)
         if kept is None or not all(name in kept[0].steps for name in action_ids):
-            kept = self._read(execution_id, self._store.created(execution_id))
+            kept = self._read(execution_id)
         return kept
 
     def _kept(self, execution_id: str) -> Kept | None:
@@ -71,11 +71,12 @@ class ProgramCache:
                 self._programs.move_to_end(execution_id)
             return found
 
-    def _read(self, execution_id: str, created: str) -> Kept | None:
-        text = self._store.program(execution_id) if created else None
-        if text is None:
+    def _read(self, execution_id: str) -> Kept | None:
+        found = self._store.program_as_created(execution_id)
+        if found is None:
             self.forget(execution_id)
             return None
+        text, created = found
         program = Program.from_json(text)
         self.keep(execution_id, program, created)
         return program, created

@@ -200,10 +200,10 @@ def execute_plan(self: Any, plan: Any) -> Any:
     check_limits(0, len(plan) if isinstance(plan, str) else len(json.dumps(plan)), engine.settings)
     prepared: ExecutionPlan = prepare_plan(plan)
     check_limits(len(prepared.actions), 0, engine.settings)
-    engine.accept(prepared, request.id, _carried(self), keep=True)
+    head = engine.accept(prepared, request.id, _carried(self), keep=True)
     # A large one takes a lot of memory.
     del prepared
-    engine.advance(request.id)
+    engine.advance(request.id, head)
     raise Ignore("accepted: the task ends when the plan does")
 
 

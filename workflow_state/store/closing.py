@@ -5,10 +5,10 @@ Everything here is safe to repeat, and whatever is cut off half way is found by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from workflow_state.store.keys import deadline_member
-from workflow_state.store.reader import SLICE
+from workflow_state.store.reader import SLICE, slices
 from workflow_state.store.redis import Store
 
 
@@ -27,7 +27,7 @@ def close(
     if answer == b"closed" or look_again:
         if seconds:
             keys = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
-            for part in _slices(keys):
+            for part in slices(keys):
                 store.run("expire", part, [max(1, int(seconds * 1000))])
         if look_again:
             return
@@ -46,7 +46,7 @@ def ask_to_delete(store: Store, execution_id: str, look_after_ms: int) -> tuple[
 
 def remove(store: Store, execution_id: str, action_ids: Sequence[str]) -> None:
     """Remove all of an execution, the records last: until these are gone, it can be repeated."""
-    for part in _slices(_result_keys(store, execution_id, action_ids)):
+    for part in slices(_result_keys(store, execution_id, action_ids)):
         store.results.client.unlink(*part)
     with store.results.client.pipeline(transaction=True) as pipe:
         pipe.unlink(*store.keys.all_of(execution_id))
@@ -68,7 +68,3 @@ def _result_keys(store: Store, execution_id: str, action_ids: Sequence[str]) -> 
     """Celery's keys: the results of these actions, and that of the execution itself."""
     own = store.results.task_key(execution_id)
     return [*store.results.keys(execution_id, action_ids), own]
-
-
-def _slices(names: list[str]) -> Iterator[list[str]]:
-    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))

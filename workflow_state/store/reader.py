@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from workflow_state.errors import ExecutionNotFoundError
@@ -56,6 +56,13 @@ class Reader:
         """The compiled program's JSON; None when the execution is unknown."""
         stored: bytes | None = self.results.client.get(self.keys.program(execution_id))
         return None if stored is None else unpacked(stored)
+
+    def program_as_created(self, execution_id: str) -> tuple[bytes, str] | None:
+        """The program's JSON and when its execution was created, of one moment; None when it is unknown."""
+        keys = self.keys
+        commands = ("GET", keys.program(execution_id)), ("HGET", keys.execution(execution_id), "created_at")
+        stored, created = self._at_once(*commands)
+        return None if stored is None or created is None else (unpacked(stored), created.decode())
 
     def created(self, execution_id: str) -> str:
         """When an execution was created, as it is stored: what tells two of the same id apart. "": it is unknown."""
@@ -115,19 +122,34 @@ class Reader:
 
     def _read(self, key: str, fields: Sequence[str]) -> Iterator[tuple[str, Json | None]]:
         """Fields of a hash of JSON, read a slice at a time."""
-        for start in range(0, len(fields), SLICE):
-            part = fields[start : start + SLICE]
+        for part in slices(fields):
             yield from zip(part, parse_all(self.results.client.hmget(key, part)), strict=True)
 
     def outputs(self, execution_id: str, action_ids: Sequence[str]) -> dict[str, Any]:
         """The outputs of completed actions, by action id; those without a stored result are left out."""
         found: dict[str, Any] = {}
-        for start in range(0, len(action_ids), SLICE):
-            part = action_ids[start : start + SLICE]
+        for part in slices(action_ids):
             payloads = self.results.client.mget(self.results.keys(execution_id, part))
-            there = {name: payload for name, payload in zip(part, payloads, strict=True) if payload is not None}
-            found.update(zip(there, self.results.outputs(list(there.values())), strict=True))
+            found |= self._outputs(zip(part, payloads, strict=True))
         return found
+
+    def stored_with_outputs(
+        self, execution_id: str, action_ids: Sequence[str]
+    ) -> tuple[dict[str, Json], dict[str, Any]]:
+        """As :meth:`stored`, and the :meth:`outputs` of those that are completed, a slice at a time."""
+        stored: dict[str, Json] = {}
+        outputs: dict[str, Any] = {}
+        for part in slices(action_ids):
+            records = "HMGET", self.keys.actions(execution_id), *part
+            raw, payloads = self._at_once(records, ("MGET", *self.results.keys(execution_id, part)))
+            stored |= zip(part, (fields or {} for fields in parse_all(raw)), strict=True)
+            rows = zip(part, payloads, strict=True)
+            outputs |= self._outputs((name, raw) for name, raw in rows if stored[name].get("status") == "completed")
+        return stored, outputs
+
+    def _outputs(self, rows: Iterable[tuple[str, bytes | None]]) -> dict[str, Any]:
+        there = {name: payload for name, payload in rows if payload is not None}
+        return dict(zip(there, self.results.outputs(list(there.values())), strict=True))
 
     def outcomes(self, execution_id: str, action_ids: Sequence[str], *, with_outputs: bool) -> dict[str, Outcome]:
         """What the rules need to know of some actions."""
@@ -177,13 +199,18 @@ class Reader:
         stored = _parsed(actions), traced, _parsed(confirmations), _parsed(progress)
         return Snapshot(_texts(fields), unpacked(plan), unpacked(program), *stored)
 
-    def _at_once(self, *commands: tuple[str, str]) -> list[Any]:
+    def _at_once(self, *commands: tuple[str, ...]) -> list[Any]:
         """The replies to commands on keys, all of one moment."""
         with self.results.client.pipeline(transaction=True) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             replies: list[Any] = pipe.execute()
         return replies
+
+
+def slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """No more names at a time than one command takes."""
+    return (names[start : start + SLICE] for start in range(0, len(names), SLICE))
 
 
 def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -49,10 +49,10 @@ class Store(Reader):
         look_after_ms: int | None,
         *,
         started: bool = True,
-    ) -> str:
+    ) -> Head | None:
         """Accept an execution, and start it or only store it.
 
-        Returns when it was created, as it is stored; "" when it was there already.
+        Returns where it stands; None when it was there already.
 
         ``look_after_ms``: until the sweeper looks at it; None: never.
         """
@@ -73,7 +73,7 @@ class Store(Reader):
             ],
             args,
         )
-        return reply.decode() if reply else ""
+        return Head.read(reply) if reply else None
 
     def begin(
         self,

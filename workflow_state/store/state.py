@@ -105,10 +105,9 @@ def _read_states(store: Reader, execution_id: str, names: list[str]) -> list[Act
 
 def _rendered(store: Reader, execution_id: str, names: list[str], *, tried: bool, told: bool) -> list[Json]:
     """Some actions as JSON; ``tried``: with earlier attempts, ``told``: with progress."""
-    records = store.stored(execution_id, names)
+    records, outputs = store.stored_with_outputs(execution_id, names)
     attempts = store.attempts(execution_id, records) if tried else {}
     progress = store.progress(execution_id, names) if told else {}
-    outputs = store.outputs(execution_id, [name for name in names if records[name].get("status") == "completed"])
     return [
         render_action(name, record, attempts.get(name, ()), outputs, progress.get(name))
         for name, record in records.items()

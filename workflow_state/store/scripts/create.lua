@@ -3,7 +3,7 @@
 -- KEYS  execution, plan, program, deadlines, executions, log
 -- ARGV  clock, execution id, plan JSON, program JSON, ms until the sweeper looks at it ('' = never), '1' to
 --       start it, then field, value, ... for the execution hash
--- Returns when it was created, as it is stored, or nothing when it was there already.
+-- Returns the head, or nothing when it was there already.
 -- Invariant: the execution hash exists only together with its plan and program.
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 local now = clock(ARGV[1])
@@ -18,4 +18,4 @@ if started then
 end
 if ARGV[5] ~= '' then redis.call('ZADD', KEYS[4], now + tonumber(ARGV[5]), ARGV[2] .. '|') end
 redis.call('ZADD', KEYS[5], now, ARGV[2])
-return redis.call('HGET', KEYS[1], 'created_at')
+return head_of(KEYS[1])
