@@ -26,7 +26,7 @@ from workflow_state.program import Program
 from workflow_state.references import MISSING
 from workflow_state.runtime import control
 from workflow_state.runtime.engine import engine_of
-from workflow_state.runtime.manual import ManualDriver, result_for, result_of
+from workflow_state.runtime.manual import ManualDriver, check_size, result_for, result_of
 from workflow_state.runtime.outside import record_result
 from workflow_state.runtime.reporting import secrets_given_in
 from workflow_state.runtime.rerun import rerun
@@ -127,7 +127,7 @@ class StateManager:
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the action is not running, or a worker runs it; nothing changed.
-            ValueError: the result cannot be kept as JSON; nothing changed.
+            ValueError: the result cannot be kept as JSON, or is larger than ``max_result_size``; nothing changed.
         """
         self._end(execution_id, action_id, result_of(result))
 
@@ -351,7 +351,7 @@ class StateManager:
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the execution has not ended.
-            PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON.
+            PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON or too large.
         """
         new_id = str(uuid.uuid4())
         rerun(
@@ -366,7 +366,9 @@ class StateManager:
         return self._execute_plan.AsyncResult(new_id)
 
     def _end(self, execution_id: str, action_id: str, result: ActionResult) -> None:
-        if self._store.fields(execution_id, "driver") == ["manual"]:
+        (driver,) = self._store.fields(execution_id, "driver")
+        check_size(self._engine, execution_id, action_id, result)
+        if driver == "manual":
             self._manual.end(execution_id, action_id, result)
         else:
             record_result(self._engine, registry, execution_id, action_id, result)

@@ -18,13 +18,17 @@ from celery import chain
 
 from tests.integration.apps import limits_app
 from tests.integration.outcomes import TIMEOUT, output, run
+from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import (
     ActionFailedError,
     ErrorCategory,
+    ErrorDetail,
     ExecutionState,
+    Failure,
     PlanValidationError,
     StateManager,
+    Success,
     action_task_id,
     compile_plan,
     execute_plan,
@@ -60,11 +64,17 @@ def many(count: int) -> dict[str, Any]:
     return plan(*[action(f"a{n}", "test.value") for n in range(count)])
 
 
+def falling_back(size: int) -> dict[str, Any]:
+    """A plan with a fallback value of that size."""
+    return plan(action("a", "test.fail", error_handling={"fallback_value": "x" * size}))
+
+
 def large(size: int) -> dict[str, Any]:
     """A plan with an input of that size."""
     return plan(action("a", "test.value", inputs={"value": "x" * size}))
 
 
+HUGE_FAILURE = Failure(error=ErrorDetail(category=ErrorCategory.ACTION_FAILED, message="x" * 20_000))
 REFUSED = {
     "too many actions": (many(21), "too_many_actions", "21 actions, with a limit of 20"),
     "too large": (large(6_000), "plan_too_large", "with a limit of 5000"),
@@ -164,6 +174,60 @@ def test_a_large_result_fails_its_action_alone(limited: Site) -> None:
     assert len(output(state, "after")) == 9_000
     with pytest.raises(ActionFailedError, match="too large"):
         limited.app.AsyncResult(action_task_id(state.id, "big")).get(timeout=1)
+
+
+@pytest.mark.parametrize("start", [True, False])
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_plan_over_a_limit_is_not_initialized(limited: Site, name: str, start: bool) -> None:
+    """An execution that is stored before it starts, or to be driven by hand, has the same limits; nothing is stored."""
+    refused, code, message = REFUSED[name]
+    execution_id = str(uuid.uuid4())
+    with pytest.raises(PlanValidationError, match=message) as error:
+        StateManager().initialize_state(refused, start=start, execution_id=execution_id)
+    assert [problem.code for problem in error.value.errors] == [code]
+    assert limited.fields(execution_id) == {}
+
+
+def test_a_fallback_value_has_the_limit_of_a_result(limited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that could not be a result is refused where its plan is sent, with its place in it."""
+    refused = falling_back(1_500)
+    monkeypatch.setitem(limited.app.conf.workflow_state, "max_result_size", 1_000)
+    assert run(falling_back(900)).status == "completed"
+    with pytest.raises(PlanValidationError, match="The fallback value is too large: 1502 bytes") as error:
+        execute_plan.delay(refused)
+    (problem,) = error.value.errors
+    assert (problem.code, problem.location) == ("result_too_large", "actions[0].errorHandling.fallbackValue")
+
+
+@pytest.mark.parametrize("result", [Success(output="x" * 20_000), "x" * 20_000, HUGE_FAILURE])
+def test_a_result_by_hand_has_the_limit_too(limited: Site, result: Any) -> None:
+    """It is refused with both sizes, and nothing changes, whoever drives the execution: a smaller one can be given."""
+    manager = StateManager()
+    driven = manager.initialize_state(plan(action("a", "any")), start=False).id
+    manager.update_action_status(driven, "a", "running")
+    asks = plan(action("a", "test.value", user_confirmation={"title": "?", "message": "?"}))
+    waits = manager.initialize_state(asks).id
+    wait_until(lambda: manager.get_full_state(waits).status == "paused_for_confirmation", TIMEOUT)
+    for execution_id in (driven, waits):
+        before = manager.get_full_state(execution_id)
+        with pytest.raises(
+            ValueError, match=r"too large: \d{5} bytes as JSON, with a limit of 10000; nothing was changed"
+        ):
+            manager.record_action_result(execution_id, "a", result)
+        assert manager.get_full_state(execution_id) == before
+        manager.record_action_result(execution_id, "a", "small")
+        assert manager.wait(execution_id, TIMEOUT).status == "completed"
+
+
+def test_a_result_that_a_rerun_is_given_has_the_limit_too(limited: Site) -> None:
+    """The rerun is refused, and no execution is stored."""
+    done = run(plan(action("a", "test.value", inputs={"value": 1})))
+    before = limited.redis.zcard(Keys(limited.prefix).executions)
+    with pytest.raises(PlanValidationError, match="action 'a' is too large: 20") as error:
+        StateManager().rerun(done.id, results={"a": "x" * 20_000})
+    (problem,) = error.value.errors
+    assert (problem.code, problem.location) == ("result_too_large", "results.a")
+    assert limited.redis.zcard(Keys(limited.prefix).executions) == before
 
 
 def test_a_huge_error_is_cut(limited: Site) -> None:

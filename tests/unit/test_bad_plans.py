@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = sorted((ROOT / "tests" / "corpus" / "bad_plans").glob("*.json"))
 DOCUMENT = ROOT / "docs" / "validation.md"
 #: Codes that say something of how a plan is sent, not of the plan.
-OF_SENDING = {"too_many_actions", "plan_too_large", "invalid_execution_id"}
+OF_SENDING = {"too_many_actions", "plan_too_large", "result_too_large", "invalid_execution_id"}
 #: Found by the command line: in a file before there is a plan, and of the app that the plan is for.
 OF_THE_COMMANDS = {"invalid_yaml", "unknown_action"}
 

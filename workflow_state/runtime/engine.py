@@ -28,6 +28,7 @@ from workflow_state.runtime.programs import ProgramCache
 from workflow_state.runtime.queues import Queues
 from workflow_state.runtime.schedule import Means, Schedule
 from workflow_state.runtime.settling import Settling
+from workflow_state.runtime.submission import check_limits, fallback_sizes
 from workflow_state.settings import Settings
 from workflow_state.store.closing import close
 from workflow_state.store.records import Head, Json
@@ -89,7 +90,12 @@ class Engine:
             started: False holds it back until ``store.start``; the sweeper cancels what is held back too long.
             keep: this process goes on with it, and so keeps its program.
             extra: more fields of the execution.
+
+        Raises:
+            PlanValidationError: it is larger than the settings allow.
         """
+        text = plan.model_dump_json(by_alias=True, exclude_unset=True)
+        check_limits(len(plan.actions), len(text), self.settings, fallback_sizes(plan))
         program = compile_plan(plan, self.settings.schedule)
         fields: dict[str, str | int] = {
             "schema": program.schema_version,
@@ -101,7 +107,6 @@ class Engine:
             **self.observers.execution_accepted(execution_id, program),
             **(extra or {}),
         }
-        text = plan.model_dump_json(by_alias=True, exclude_unset=True)
         started = started and driver == "workers"
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
         head = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)

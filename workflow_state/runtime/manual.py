@@ -24,7 +24,7 @@ from workflow_state.models import (
 from workflow_state.program import Program, Step
 from workflow_state.references import Outcome
 from workflow_state.runtime.engine import Engine, new_owner
-from workflow_state.runtime.submission import execution_error
+from workflow_state.runtime.submission import LARGE_HINT, execution_error, over_limit
 from workflow_state.store.records import Settled
 
 
@@ -229,6 +229,24 @@ def result_of(result: object) -> ActionResult:
     if problem := problem_in(found.output if isinstance(found, Success) else found.model_dump()):
         raise ValueError(f"The result cannot be kept as JSON: {problem}; nothing was changed")
     return found
+
+
+def check_size(engine: Engine, execution_id: str, action_id: str, result: ActionResult) -> None:
+    """Refuse a result that is larger than the settings allow.
+
+    Raises:
+        ValueError: it is.
+    """
+    results = engine.store.results
+    match result:
+        case Success(output=output):
+            payload = results.success(execution_id, action_id, output)
+        case Failure(error=error):
+            payload = results.failure(execution_id, action_id, error)
+        case Skipped(reason=reason):
+            payload = results.skipped(execution_id, action_id, reason)
+    if said := over_limit(results.size(payload), engine.settings):
+        raise ValueError(f"The result for action {action_id!r} is {said}; nothing was changed: {LARGE_HINT}")
 
 
 def result_for(status: ActionStatus) -> ActionResult:

@@ -24,6 +24,7 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.observers import WatchedAttempt
+from workflow_state.runtime.submission import LARGE_HINT, over_limit
 from workflow_state.store.records import Begun, Head
 from workflow_state.telemetry import AttemptInfo
 
@@ -76,18 +77,17 @@ class Recording:
 
     def encode(self, step: Step, output: Any) -> AttemptEnd:
         """The output as the backend stores it; one that cannot be stored, or is too large, fails the action."""
-        limit, results = self.engine.settings.max_result_size, self.engine.store.results
+        results = self.engine.store.results
         try:
             payload = results.success(self.execution_id, self.action_id, output)
-            if (size := results.size(payload)) <= limit:
+            said = over_limit(results.size(payload), self.engine.settings)
+            if not said:
                 return AttemptEnd(payload)
-            problem = f"The output is too large: {size} bytes as JSON, with a limit of {limit}"
+            problem = f"The output is {said}"
         except EncodeError as error:
             problem = f"The output cannot be stored: {error}"
-        hint = "store large data elsewhere and return where it is, or raise max_result_size"
-        refused = ActionError(
-            problem, category=ErrorCategory.VALIDATION_FAILED, code="output_refused", retryable=False, suggestion=hint
-        )
+        category = ErrorCategory.VALIDATION_FAILED
+        refused = ActionError(problem, category=category, code="output_refused", retryable=False, suggestion=LARGE_HINT)
         result = failed(refused, step)
         return AttemptEnd(error=result.error, traceback=result.traceback)
 

@@ -15,6 +15,7 @@ from workflow_state.json_values import problem_in
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
 from workflow_state.runtime.engine import Engine
+from workflow_state.runtime.submission import LARGE_HINT, over_limit
 from workflow_state.store.records import Record, Settled
 from workflow_state.validation import prepare_plan
 
@@ -35,7 +36,8 @@ def rerun(
         ExecutionNotFoundError: the old execution is unknown, or its records have expired.
         ActionNotFoundError: its plan has no such action.
         InvalidTransitionError: it has not ended.
-        PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON; nothing is stored.
+        PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON or too large; nothing is
+            stored.
     """
     snapshot = engine.store.snapshot(execution_id)
     if snapshot.fields["status"] not in ("completed", "failed", "cancelled"):
@@ -47,7 +49,7 @@ def rerun(
     for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
         if name not in program.steps:
             raise ActionNotFoundError(execution_id, name, program.steps)
-    given = _checked(results)
+    given = _checked(engine, new_id, results)
     records = snapshot.actions
     kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
     engine.accept(plan, new_id, {}, started=False, extra={"rerun_of": execution_id, "seeded": 1})
@@ -74,7 +76,7 @@ def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) 
     return prepare_plan(plan.model_copy(update={"actions": tuple(actions)}).model_dump(exclude_unset=True))
 
 
-def _checked(results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def _checked(engine: Engine, new_id: str, results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The outputs given, as they will be read: one that could not be would make the whole execution unreadable."""
     checked: dict[str, JsonValue] = {}
     problems = []
@@ -87,6 +89,11 @@ def _checked(results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         if problem:
             message = f"The result given for action {name!r} cannot be kept as JSON: {problem}"
             problems.append(PlanProblem("invalid_value", f"results.{name}", message))
+            continue
+        stored = engine.store.results
+        if said := over_limit(stored.size(stored.success(new_id, name, checked[name])), engine.settings):
+            message = f"The result given for action {name!r} is {said}"
+            problems.append(PlanProblem("result_too_large", f"results.{name}", message, LARGE_HINT))
     if problems:
         raise PlanValidationError(problems)
     return checked

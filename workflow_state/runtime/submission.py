@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, overload
 
 from celery import Celery
@@ -133,8 +134,17 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
         raise OperationalError(f"The result backend cannot be reached: {error}") from error
 
 
-def check_limits(actions: int, text_size: int, settings: Settings) -> None:
-    """Refuse a plan that is larger than the settings allow; ``text_size``: characters of its JSON."""
+def check_limits(
+    actions: int, text_size: int, settings: Settings, fallbacks: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Refuse a plan that is larger than the settings allow.
+
+    Args:
+        actions: how many it has.
+        text_size: characters of its JSON.
+        settings: with the limits.
+        fallbacks: as :func:`fallback_sizes` gives them.
+    """
     problems = []
     if actions > settings.max_actions:
         message = f"The plan has {actions} actions, with a limit of {settings.max_actions}"
@@ -142,8 +152,30 @@ def check_limits(actions: int, text_size: int, settings: Settings) -> None:
     if text_size > settings.max_plan_size:
         message = f"The plan has {text_size} characters as JSON, with a limit of {settings.max_plan_size}"
         problems.append(PlanProblem("plan_too_large", "", message, "pass data by reference, or raise max_plan_size"))
+    for place, size in fallbacks.items():
+        if said := over_limit(size, settings):
+            problems.append(PlanProblem("result_too_large", place, f"The fallback value is {said}", LARGE_HINT))
     if problems:
         raise PlanValidationError(problems)
+
+
+def fallback_sizes(plan: ExecutionPlan) -> dict[str, int]:
+    """Bytes as JSON of each fallback value of a plan, by its place there."""
+    return {
+        f"actions[{number}].errorHandling.fallbackValue": len(json.dumps(handling.fallback_value))
+        for number, handling in enumerate(action.error_handling for action in plan.actions)
+        if handling is not None and handling.has_fallback
+    }
+
+
+#: What to do about a result that is too large.
+LARGE_HINT: Final = "store large data elsewhere and return where it is, or raise max_result_size"
+
+
+def over_limit(size: int, settings: Settings) -> str:
+    """What is wrong with a result of so many bytes as JSON; "" where it is within the limit."""
+    limit = settings.max_result_size
+    return "" if size <= limit else f"too large: {size} bytes as JSON, with a limit of {limit}"
 
 
 class ValidPlanText(str):
@@ -151,6 +183,7 @@ class ValidPlanText(str):
 
     plan_title: str
     actions: int
+    fallbacks: Mapping[str, int]
 
     @classmethod
     def of(cls, plan: ExecutionPlan) -> ValidPlanText:
@@ -161,6 +194,7 @@ class ValidPlanText(str):
             raise PlanValidationError([PlanProblem("invalid_json", "", f"The plan is not JSON: {error}")]) from None
         text.plan_title = plan.title
         text.actions = len(plan.actions)
+        text.fallbacks = fallback_sizes(plan)
         return text
 
 

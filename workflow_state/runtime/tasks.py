@@ -134,7 +134,7 @@ class PlanTask(EngineTask):
                 check_id(options["task_id"])
             args = plan_as_text(args)
             if args and isinstance(args[0], ValidPlanText):
-                check_limits(args[0].actions, len(args[0]), Settings.of(self.app))
+                check_limits(args[0].actions, len(args[0]), Settings.of(self.app), args[0].fallbacks)
         except PlanValidationError:
             if not follows:
                 raise
@@ -199,7 +199,6 @@ def execute_plan(self: Any, plan: Any) -> Any:
     # Before it is read: what is too large is not worth the time and the memory.
     check_limits(0, len(plan) if isinstance(plan, str) else len(json.dumps(plan)), engine.settings)
     prepared: ExecutionPlan = prepare_plan(plan)
-    check_limits(len(prepared.actions), 0, engine.settings)
     head = engine.accept(prepared, request.id, _carried(self), keep=True)
     # A large one takes a lot of memory.
     del prepared
