@@ -299,6 +299,28 @@ def test_a_cancel_ends_what_a_service_was_asked_for(own: Site) -> None:
     assert statuses(StateManager().get_full_state(state.id)) == {"a": "failed"}
 
 
+@pytest.mark.usefixtures("both_schedules")
+def test_a_cancel_ends_what_has_begun_when_the_execution_had_halted(own: Site) -> None:
+    """What has begun goes on after a failure that nothing tolerates. A cancel ends it all the same: neither the
+    service nor an attempt that is due in an hour is waited for.
+    """
+    gate, hour = uuid.uuid4().hex, {"max_attempts": 2, "min_timeout_in_ms": 3_600_000, "max_timeout_in_ms": 3_600_000}
+    state = started(
+        action("a", "test.unserved", inputs={"value": 1}),
+        action("waits", "test.fail", inputs={"message": "busy"}, retry=hour),
+        action("bad", "test.gate", inputs={"name": gate, "then_fail": "no"}, retry=ONCE),
+    )
+    manager = StateManager()
+    wait_until(lambda: manager.get_full_state(state.id).action_states["waits"].error is not None, TIMEOUT)
+    own.open_gate(gate)
+    wait_until(lambda: own.fields(state.id).get("halted") == "bad", TIMEOUT)
+    assert manager.get_full_state(state.id).status == "running"
+    manager.cancel_execution(state.id)
+    ended = manager.wait(state.id, TIMEOUT)
+    assert (ended.status, statuses(ended)) == ("cancelled", {"a": "failed", "waits": "failed", "bad": "failed"})
+    assert [ended.action_states[name].error.category for name in ("a", "waits")] == ["user_cancelled", "action_failed"]
+
+
 def test_without_a_function_a_remote_action_fails_in_process() -> None:
     """``run_plan`` asks no service; it takes a function in its place, and says so where there is none."""
     wanted = plan(action("a", "test.unserved", inputs={"value": 1}))

@@ -136,7 +136,8 @@ class Delivery:
         self.log.debug("delivery refused", answer=begun.answer)
         engine, head = self.engine, begun.head
         if begun.answer == "halted":
-            head = engine.settling.stop_open(self.execution_id, [self.action_id], begun.halted)
+            ids, cancelled = [self.action_id], not begun.halted
+            head = engine.settling.stop_open(self.execution_id, ids, begun.halted, cancelled=cancelled)
         if head is not None:
             engine.catch_up(self.execution_id, self.action_id, head)
 

@@ -84,7 +84,8 @@ class Schedule(ABC):
         if head.open == 0:
             return head
         ids = self.open_ids(execution_id, program, head)
-        return self.means.settling.stop_open(execution_id, ids, head.halted) or head
+        cancelled = bool(head.cancel)
+        return self.means.settling.stop_open(execution_id, ids, head.halted, cancelled=cancelled) or head
 
     def publish_actions(self, execution_id: str, program: Program, ids: Sequence[str]) -> None:
         """Publish the first attempts of actions, in one batch."""

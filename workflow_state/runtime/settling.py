@@ -39,11 +39,11 @@ class Settling:
             action_id, "skipped", self._store.results.skipped(execution_id, action_id, reason), reason=reason
         )
 
-    def stop_open(self, execution_id: str, action_ids: Sequence[str], halted: str) -> Head | None:
+    def stop_open(self, execution_id: str, action_ids: Sequence[str], halted: str, *, cancelled: bool) -> Head | None:
         """End those of these open actions that must not start, as the execution halted or ("") was cancelled.
 
         Between two attempts, or with a remote service, an action goes on when the execution halted: it has begun.
-        A cancel ends it.
+        A cancel ends it, also of one that had halted.
         """
         records = self._store.records(execution_id, action_ids)
         settled = [
@@ -54,7 +54,7 @@ class Settling:
         settled += [
             self._stopped_between(execution_id, name, record.error)
             for name, record in records.items()
-            if record.phase in ("retry", "remote") and not halted
+            if record.phase in ("retry", "remote") and cancelled
         ]
         return self._store.settle(execution_id, settled, were_open=True, look_after_ms=self._look_after_ms)
 
