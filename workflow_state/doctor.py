@@ -98,7 +98,11 @@ def gather(app: Celery) -> Facts:
 def judge(facts: Facts) -> list[Finding]:
     """What to say of the facts, most basic first."""
     if facts.problem:
-        return [Finding("fail", "backend", facts.problem, "start the server, or correct result_backend")]
+        return [
+            Finding(
+                "fail", "backend", facts.problem, "start the server, or correct result_backend or what its user may do"
+            )
+        ]
     return [*_judge_server(facts), *_judge_settings(facts), *_judge_workers(facts)]
 
 
@@ -220,7 +224,7 @@ def _judge_workers(facts: Facts) -> list[Finding]:
     alive = age is not None and age <= limit
     found = "has not been seen" if age is None else f"was last seen {age:.0f} s ago"
     if facts.broker_problem:
-        hint = "start the broker, or correct broker_url or broker_transport_options"
+        hint = "start the broker, or correct broker_url or broker_transport_options; it has to take what is written"
         return [Finding("fail", "broker", facts.broker_problem, hint)]
     known = _finding(
         not ignorant,
@@ -244,7 +248,7 @@ def _judge_workers(facts: Facts) -> list[Finding]:
             "fail",
             "sweeper",
             f"the sweeper {found}",
-            "a worker whose app imports workflow_state runs it; without it lost work is not found",
+            "a worker that imports workflow_state, of the same prefix, runs it; without it lost work is not found",
         ),
     ]
 
@@ -265,7 +269,8 @@ def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
     """The tasks of each worker that answers, and why the broker could not be asked."""
     try:
         return app.control.inspect(timeout=1.0).registered() or {}, ""
-    except OperationalError as error:
+    except (OperationalError, RedisError) as error:
+        # The second from one that answers, and refuses what is written: it is full, or a replica, or the user may not.
         return {}, str(error)
     except SETUP_ERRORS as error:
         return {}, setup_problem(app, error)

@@ -77,3 +77,19 @@ def test_a_server_that_lets_nobody_ask(library: Site, tmp_path: Path) -> None:
         app.backend.client.close()
     unknown = dict.fromkeys(("server version", "append-only file", "memory policy"), "warn")
     assert wrong == {**unknown, "broker": "fail"}
+
+
+def test_a_server_that_refuses_what_is_written() -> None:
+    """Full, or a replica: the other findings are there all the same, and one says what the server does not do."""
+    app = Celery("full", set_as_current=False)
+    app.config_from_object("workflow_state.durable")
+    with EmbeddedServer() as server, redis.Redis.from_url(server.url) as client:
+        app.conf.update(broker_url=server.url, result_backend=server.url)
+        for settings, found in (({"maxmemory": "1"}, "maxmemory"), ({"maxmemory": "0"}, "")):
+            for name, value in settings.items():
+                client.config_set(name, value)
+            findings = {finding.check: finding for finding in check_setup(app)}
+            assert findings["memory policy"].level == "ok"
+            broker = findings.get("broker")
+            assert (broker is None) == (not found)
+            assert broker is None or (broker.level == "fail" and found in broker.found)
