@@ -29,8 +29,10 @@ from workflow_state import (
     Success,
     action_task_id,
     execute_plan,
+    validate_execution_plan,
 )
 from workflow_state.embedded import EmbeddedServer
+from workflow_state.runtime.engine import engine_of
 
 TIMEOUT = 30
 LEASE = 2.0
@@ -244,6 +246,28 @@ def test_a_lost_message_is_sent_again(own: Site, gate: str) -> None:
         own.app.control.cancel_consumer(queue, destination=[worker], reply=True)
     assert state.status == "completed"
     assert own.runs(result.id) == {"a0": 1, "a1": 1, "a2": 1, "b": 1}
+
+
+@pytest.mark.usefixtures("both_schedules")
+def test_a_message_that_ends_what_the_server_has_lost_ends_nothing(own: Site) -> None:
+    """A server that lost its last second, or the replica that took its place, may know of an execution as it was
+    before anything ran, while the message that was to end it is in a worker's hands: it is not ``completed`` by that
+    message, its actions run. One that was not even started is not changed.
+    """
+    engine, steps = engine_of(own.app), plan(action("a"), action("b", "test.echo", "a"))
+    for started in (True, False):
+        name = str(uuid.uuid4())
+        engine.accept(validate_execution_plan(steps), name, {}, started=started)
+        before, created = StateManager().get_full_state(name), engine.store.created(name)
+        engine.publish_finish(name, created, "steps", "{}")
+        if not started:
+            handled = f"workflow_state.finish[{name}] ignored"
+            wait_until(lambda text=handled: any(text in w.output for w in own.workers), TIMEOUT, "it was handled")
+            assert StateManager().get_full_state(name) == before
+            assert engine.store.start(name, 1000)
+            engine.advance(name)
+        state = StateManager().wait(name, TIMEOUT)
+        assert (state.status, own.runs(name)) == ("completed", {"a": 1, "b": 1})
 
 
 def test_a_second_copy_of_a_running_action_is_dropped(fresh: Site, gate: str) -> None:

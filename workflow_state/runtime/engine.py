@@ -187,9 +187,9 @@ class Engine:
     def complete(self, execution_id: str, owner: str, created: str = "") -> Json | None:
         """Give the final state of an execution that has ended, as JSON, to be stored as its result.
 
-        None when there is nothing to end: it is unknown, still has open actions, another delivery is at
-        it, or it was closed before. ``owner`` is unique to the delivery. ``created``: of the execution that is
-        meant, "" whichever has the id: a message may be left over from one that had it before.
+        None when there is nothing to end: it is unknown, has actions that are open or still to start, another
+        delivery is at it, or it was closed before. ``owner`` is unique to the delivery. ``created``: of the execution
+        that is meant, "" whichever has the id: a message may be left over from one that had it before.
         """
         claim, head = self.store.claim_end(execution_id, owner, self.settings.lease_ms, created)
         if claim == "closed":
@@ -200,6 +200,11 @@ class Engine:
         program = self.programs.get(execution_id, head.created)
         if program is None:
             return None
+        if head.driver != "manual" and not head.ended:
+            # The server may have lost what the message followed from: then what has still to start starts.
+            through = self._schedules[program.schedule].advance(execution_id, program, head) if head.active else None
+            if through is None:
+                return None
         reached("ending")
         if not head.ended:
             self._end(execution_id, program, head)
