@@ -170,6 +170,10 @@ class OddError(Exception):
     __repr__ = __str__
 
 
+class PanicError(BaseException):
+    """No ``Exception``, as what an extension in Rust raises when it panics."""
+
+
 @action("test.odd_error")
 def odd_error(ctx: ActionContext, kind: str) -> None:
     """Raises what no engine expects."""
@@ -181,6 +185,10 @@ def odd_error(ctx: ActionContext, kind: str) -> None:
             raise ExceptionGroup("several", [ValueError("one"), OSError("two")])
         case "exit":
             raise SystemExit(3)
+        case "panic":
+            raise PanicError("an extension gave up")
+        case "interrupt":
+            raise KeyboardInterrupt
         case "cancelled":
             raise asyncio.CancelledError
         case "recursion":

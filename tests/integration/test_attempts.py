@@ -205,6 +205,8 @@ def test_an_output_that_is_not_json(own: Site, kind: str) -> None:
         ("unpicklable", "OddError"),
         ("group", "ExceptionGroup: several (2 sub-exceptions)"),
         ("exit", "SystemExit: 3"),
+        ("panic", "PanicError: an extension gave up"),
+        ("interrupt", "KeyboardInterrupt"),
         ("cancelled", "CancelledError"),
         ("recursion", "RecursionError"),
         ("surrogate", "ValueError: half a pair"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
-from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, output
+from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, output, run
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import (
@@ -62,6 +62,18 @@ def test_a_long_action_in_a_thread_keeps_its_lease(fresh: Site) -> None:
     fresh.open_gate(gate, 3)
     state = result.get(timeout=TIMEOUT)
     assert fresh.runs(state.id) == {"a0": 1, "a1": 1, "a2": 1}
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_an_action_that_panics_stops_no_pool(fresh: Site, pool: str) -> None:
+    """What is raised and is no ``Exception`` fails its action alone: the same worker process runs the next plan."""
+    worker = fresh.start_worker("--pool", pool, concurrency=1)
+    state = run(plan(action("a", "test.odd_error", inputs={"kind": "panic"}, retry=ONCE)))
+    error = state.action_states["a"].error
+    assert error is not None
+    assert error.message == "PanicError: an extension gave up"
+    assert output(execute_plan.delay(MIXED).get(timeout=TIMEOUT), "sum") == {"all": [2, 3, 5]}
+    assert worker.process.poll() is None
 
 
 #: Settings that users have for tasks of their own, each of which could do harm to ours.

@@ -20,6 +20,9 @@ from workflow_state.references import Outcome, resolve_value
 from workflow_state.runtime.failures import describe_error, format_traceback
 from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound, report_error
 
+#: In the caller's own process all else is for the caller, such as Ctrl-C and what test frameworks raise.
+CAUGHT = (Exception, CancelledError, SystemExit)
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
@@ -39,6 +42,7 @@ def run_attempt(
     context: Callable[[], ActionContext],
     max_input_size: int | None = None,
     redactor: Redactor = DEFAULT,
+    caught: tuple[type[BaseException], ...] = CAUGHT,
 ) -> AttemptResult:
     """Resolve the inputs, call the action, and turn whatever it raises into an error.
 
@@ -51,6 +55,7 @@ def run_attempt(
         context: makes what a function gets that asks for it.
         max_input_size: characters of JSON that references may bring into the inputs.
         redactor: takes secrets out of the error.
+        caught: what is the attempt's error when it is raised; all else is the caller's.
     """
     inputs: dict[str, JsonValue] = {}
     secrets = AttemptSecrets(lambda: secrets_given(step, inputs, actions, redactor))
@@ -59,15 +64,20 @@ def run_attempt(
             inputs = resolve_inputs(program, step, outcomes, max_input_size)
             action = actions.get(step.definition)
             return AttemptResult(action.run(inputs, context() if action.context_parameter else None))
-        except SystemExit as error:
-            # Not ours to swallow when the process is told to end: by Celery, or by the pool's signal handler.
-            if isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired():
+        except caught as error:
+            if _ends_worker(error):
                 raise
             report_error(error, attempt)
             return failed(error, step, redactor, secrets())
-        except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever user code raises is the attempt's error
-            report_error(error, attempt)
-            return failed(error, step, redactor, secrets())
+
+
+def _ends_worker(error: BaseException) -> bool:
+    """Whether this is not ours to swallow: Celery, the pool's signal handler, or what ends a greenlet says so."""
+    if isinstance(error, SystemExit):
+        return isinstance(error, WorkerShutdown | WorkerTerminate) or terminate_handler_fired()
+    # Celery's hard time limit in a pool of greenlets, and their end. Neither package needs to be there.
+    origin = type(error).__module__.partition(".")[0]
+    return not isinstance(error, Exception) and origin in {"gevent", "eventlet", "greenlet"}
 
 
 def resolve_inputs(

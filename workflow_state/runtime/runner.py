@@ -174,7 +174,9 @@ class Delivery:
         def context() -> ActionContext:
             return self._context(program, begun)
 
-        result = run_attempt(program, step, sources, registry, info, context, limit, redactor)
+        # No exception of user code may get out: it would end the process, or the whole pool of threads.
+        caught = (BaseException,)
+        result = run_attempt(program, step, sources, registry, info, context, limit, redactor, caught)
         reached("after user code")
         if result.error is not None:
             return AttemptEnd(error=result.error, traceback=result.traceback)
