@@ -31,6 +31,14 @@ MAX_DEPTH = 64
 #: Fields whose values are a user's data.
 _DATA = frozenset({"inputs", "fallbackValue", "fallback_value"})
 
+#: Fields that take any JSON, and how many steps below the field it begins.
+_ANY_JSON = {"inputs": 1, "fallbackValue": 0, "fallback_value": 0, "value": 0}
+
+#: What pydantic names as Python does, for who writes JSON.
+_EXPECTED = {"tuple_type": "a list", "dict_type": "an object", "model_type": "an object"}
+
+_TWICE = "remove it: the field is given in both spellings"
+
 #: The types of what holds nothing; to ask whether a text is a mapping takes longer.
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
@@ -147,7 +155,7 @@ def find_plan_problems(plan: ExecutionPlan) -> list[PlanProblem]:
 
 
 def _form_problems(error: ValidationError) -> list[PlanProblem]:
-    names = Names(_FIELD_NAMES)
+    names = {place: Names(fields) for place, fields in _FIELDS.items()}
     # Pydantic also counts what is left of a list when every item is bad: "too short" is then no news.
     return [
         _form_problem(e, names)
@@ -156,11 +164,11 @@ def _form_problems(error: ValidationError) -> list[PlanProblem]:
     ]
 
 
-def _form_problem(error: ErrorDetails, names: Names) -> PlanProblem:
+def _form_problem(error: ErrorDetails, names: Mapping[tuple[str, ...], Names]) -> PlanProblem:
+    loc, kind, found = _without_kinds(error["loc"]), error["type"], error.get("input")
     location = ""
-    for part in error["loc"]:
+    for part in loc:
         location += f"[{part}]" if isinstance(part, int) else f"{'.' if location else ''}{part}"
-    kind, found, suggestion = error["type"], error.get("input"), ""
     code = _CODES.get(kind, "wrong_type" if kind.endswith("_type") else "invalid_value")
     if location == "actions" and kind in ("too_short", "missing"):
         return PlanProblem("no_actions", "actions", "A plan needs at least one action", "add an action")
@@ -169,20 +177,60 @@ def _form_problem(error: ErrorDetails, names: Names) -> PlanProblem:
         hint = "use letters, digits and _ - . : and start with a letter, a digit or _"
         return PlanProblem("invalid_id", location, message, hint)
     if code == "unknown_field":
-        suggestion = _misplaced(error["loc"]) or names.nearest(str(error["loc"][-1])) or "remove it"
-    message = error["msg"]
-    if code not in ("missing_field", "unknown_field"):
-        message += f"; found {_shown(location, found)}"
-    return PlanProblem(code, location, message, suggestion)
+        hint = _misplaced(loc) or _misspelt(loc, names) or "remove it"
+        message = "The field is given twice" if hint == _TWICE else "There is no such field in this place"
+        return PlanProblem(code, location, message, hint)
+    if kind == "string_type" and error["loc"][-1:] == ("[key]",):
+        message = f"The names in an object are texts; found {kind_of(found)}"
+        return PlanProblem(code, location, message, "put it in quotes")
+    if code == "missing_field":
+        return PlanProblem(code, location, error["msg"], "")
+    expected = _EXPECTED.get(kind)
+    message = f"Input should be {expected}" if expected else error["msg"]
+    suggestion = _form_of(loc, kind) if expected else ""
+    return PlanProblem(code, location, f"{message}; found {_shown(location, found)}", suggestion)
+
+
+def _without_kinds(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where a value is: pydantic puts the kind of each value between the steps into any JSON."""
+    for at, part in enumerate(loc):
+        if part in _ANY_JSON:
+            start = at + 1 + _ANY_JSON[str(part)]
+            return loc[:start] + loc[start + 1 :: 2]
+    return loc
+
+
+def _place_of(loc: tuple[int | str, ...]) -> tuple[str, ...]:
+    return tuple(to_snake(part) for part in loc if isinstance(part, str))
+
+
+def _form_of(loc: tuple[int | str, ...], kind: str) -> str:
+    """How to write what stands where a list or an object should."""
+    if kind == "tuple_type":
+        return "write [...], also for one or none"
+    fields = [name for name in _FIELDS.get(_place_of(loc), ()) if "_" not in name]
+    return f"write {{...}}, with fields such as {', '.join(map(repr, fields[:4]))}" if fields else "write {...}"
+
+
+def _misspelt(loc: tuple[int | str, ...], names: Mapping[tuple[str, ...], Names]) -> str:
+    """The field that may have been meant, of those in this place, or else of another, and where that one belongs."""
+    *outer, name = loc
+    place = _place_of(tuple(outer))
+    if here := names[place].nearest(str(name)):
+        return here
+    for elsewhere, fields in names.items():
+        if there := fields.nearest(str(name)):
+            return f"{there.removesuffix('?')}, which belongs to {_shown_place(elsewhere)}?"
+    return ""
 
 
 def _misplaced(loc: tuple[int | str, ...]) -> str:
     """What to do with a field that a plan has, elsewhere or in its other spelling; "": it has none of that name."""
     *outer, name = loc
-    place = tuple(to_snake(part) for part in outer if isinstance(part, str))
+    place = _place_of(tuple(outer))
     holders = [holder for holder, fields in _FIELDS.items() if name in fields]
     if place in holders:
-        return "remove it: the field is given in both spellings"
+        return _TWICE
     return f"it belongs to {' or '.join(map(_shown_place, holders))}" if holders else ""
 
 
@@ -221,11 +269,11 @@ def _shorten(value: object) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _fields_of(model: type[Model], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:
+def _fields_of(model: type[Model], place: tuple[str, ...] = ()) -> dict[tuple[str, ...], list[str]]:
     """The names of a model's fields, in both spellings, and of those of models in it, by where they are."""
-    found: dict[tuple[str, ...], set[str]] = {place: set()}
+    found: dict[tuple[str, ...], list[str]] = {place: []}
     for name, field in model.model_fields.items():
-        found[place] |= {name, str(field.validation_alias or name)}
+        found[place] += dict.fromkeys((name, str(field.validation_alias or name)))
         for inner in _models_in(field.annotation):
             found |= _fields_of(inner, (*place, name))
     return found
@@ -239,4 +287,3 @@ def _models_in(annotation: Any) -> list[type[Model]]:
 
 #: What an unknown field may have meant.
 _FIELDS = _fields_of(ExecutionPlan)
-_FIELD_NAMES = set().union(*_FIELDS.values())

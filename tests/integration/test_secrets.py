@@ -282,7 +282,7 @@ def test_a_plan_refused_in_the_worker_shows_no_input(secret_site: Site) -> None:
     bad["actions"][1] = {"id": "b", "action_definition_id": "x", "inputs": {"x": float("nan")}, "inputz": secrets.typo}
     with events_of(secret_site) as events:
         sent = secret_site.app.send_task("workflow_state.execute_plan", (bad,))
-        assert "valid dictionary" in str(sent.get(timeout=TIMEOUT, propagate=False))
+        assert "should be an object; found a list" in str(sent.get(timeout=TIMEOUT, propagate=False))
         wait_until(lambda: ended(events, sent.id), TIMEOUT)
     assert secrets.found_in(repr(events) + secret_site.workers[0].output) == {}
 

@@ -269,7 +269,7 @@ def test_a_chain_of_20_000_actions() -> None:
         ({"retry": {"timeout": 2}}, "it belongs to an action or 'user_confirmation' of an action"),
         ({"actionDefinitionId": "shop.step"}, "remove it: the field is given in both spellings"),
         ({"errorHandling": {"continueOnFailur": True}}, "did you mean 'continueOnFailure'?"),
-        ({"sequence": 1}, "remove it"),
+        ({"sequence_number": 1}, "remove it"),
     ],
 )
 def test_a_field_in_the_wrong_place_is_told_where_it_belongs(wrong: dict[str, Any], suggestion: str) -> None:
@@ -277,6 +277,42 @@ def test_a_field_in_the_wrong_place_is_told_where_it_belongs(wrong: dict[str, An
     with pytest.raises(PlanValidationError) as refused:
         validate_execution_plan({"actions": [{"id": "a", "action_definition_id": "shop.step", **wrong}]})
     assert [(p.code, p.suggestion) for p in refused.value.errors] == [("unknown_field", suggestion)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "location", "message"),
+    [
+        ({"inputs": {"v": float("nan")}}, "actions[0].inputs.v", "finite number"),
+        (
+            {"inputs": {"v": {"list": [1, {"float": float("inf")}]}}},
+            "actions[0].inputs.v.list[1].float",
+            "finite number",
+        ),
+        ({"inputs": {"v": [{1, 2}]}}, "actions[0].inputs.v[0]", "found a set"),
+        ({"inputs": {"v": {1: 2}}}, "actions[0].inputs.v[1]", "found a number (put it in quotes)"),
+        ({"inputs": {1: 2}}, "actions[0].inputs[1]", "found a number (put it in quotes)"),
+        ({"errorHandling": {"fallbackValue": [float("nan")]}}, "actions[0].errorHandling.fallbackValue[0]", "finite"),
+        ({"dependencies": "b"}, "actions[0].dependencies", "should be a list; found 'b' (write [...]"),
+        ({"inputs": None}, "actions[0].inputs", "should be an object; found null (write {...})"),
+        ({"condition": "${b.output}"}, "actions[0].condition", "with fields such as 'if', 'then', 'else')"),
+        (
+            {"retry": 3},
+            "actions[0].retry",
+            "should be an object; found 3 (write {...}, with fields such as 'maxAttempts'",
+        ),
+        ({"args": []}, "actions[0].args", "did you mean 'tags', which belongs to 'metadata' of the plan?"),
+        ({"actionDefinitionId": "shop.step"}, "actions[0].action_definition_id", "given twice"),
+    ],
+)
+def test_a_problem_of_form_is_told_in_words_of_the_plan(wrong: dict[str, Any], location: str, message: str) -> None:
+    """The location is that of the plan as it was written, and the message says what to write, in words of JSON;
+    a hint names a field of another place as one of there.
+    """
+    with pytest.raises(PlanValidationError) as refused:
+        validate_execution_plan({"actions": [{"id": "a", "action_definition_id": "shop.step", **wrong}]})
+    (problem,) = refused.value.errors
+    assert problem.location == location
+    assert message in str(problem)
 
 
 def test_a_list_of_problems_of_form() -> None:
