@@ -34,6 +34,7 @@ from workflow_state.runtime.submission import PlanResult, check_id
 from workflow_state.runtime.tasks import PlanTask, execute_plan
 from workflow_state.store.history import await_end, await_events, read_events
 from workflow_state.store.index import Wanted, in_milliseconds, read_page
+from workflow_state.store.outages import told_in_outage
 from workflow_state.store.reader import SLICE, outcome_of
 from workflow_state.store.records import Record
 from workflow_state.store.state import action_state, iter_states, read_state
@@ -81,16 +82,22 @@ class StateManager:
 
         Raises:
             PlanValidationError: with every problem of the plan, a cycle among them.
+            redis.exceptions.ConnectionError, kombu.exceptions.OperationalError: the server, or the broker, is away.
+                The text names the execution, and says whether it is stored.
         """
         execution_id = execution_id or str(uuid.uuid4())
         check_id(execution_id)
         prepared = prepare_plan(plan)
-        if not start:
-            self._manual.create(prepared, execution_id)
-            return self.get_full_state(execution_id)
-        self._engine.accept(prepared, execution_id, {})
-        state = self.get_full_state(execution_id)
-        self._execute_plan.apply_async((prepared,), task_id=execution_id)
+        with told_in_outage(
+            f"execution {execution_id!r} may be stored: the same call with this execution_id stores it once"
+        ):
+            if not start:
+                self._manual.create(prepared, execution_id)
+                return self.get_full_state(execution_id)
+            self._engine.accept(prepared, execution_id, {})
+        with told_in_outage(f"execution {execution_id!r} is stored, and a worker starts it when the broker is back"):
+            state = self.get_full_state(execution_id)
+            self._execute_plan.apply_async((prepared,), task_id=execution_id)
         return state
 
     def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:

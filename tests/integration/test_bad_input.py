@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.integration.actions import prepare
 from tests.integration.apps.own_app import make_app
@@ -319,6 +321,42 @@ def test_a_server_that_is_down_is_an_error_within_seconds(fresh: Site, away: str
             execute_plan.delay(plan(action("a")))
         assert time.monotonic() - began < 10
         assert fresh.all_keys() == set()
+
+
+IMPATIENT = {"retry_policy": {"max_retries": 0}}
+SENT = r"execution '([0-9a-f-]{36})' may have been sent: sent again with this task_id"
+STORED = r"execution '([0-9a-f-]{36})' is stored, and a worker starts it"
+
+
+def refused_by_broker(send: Callable[[], object], text: str) -> str:
+    """The id in the error of a broker that is away, whose text has this form."""
+    with pytest.raises(OperationalError, match=text) as error:
+        send()
+    found = re.search(text, str(error.value))
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.timeout(60)
+def test_the_error_of_a_broker_that_is_away_names_the_execution(fresh: Site) -> None:
+    """The caller can ask later whether the plan was sent: the error of ``delay`` has the id that it would have had.
+    Of an execution that was stored first the error says so.
+    """
+    with client(f"redis://127.0.0.1:{closed_port()}/0", fresh.url):
+        refused_by_broker(lambda: execute_plan.delay(plan(action("a"))), SENT)
+        stored = refused_by_broker(lambda: StateManager().initialize_state(plan(action("a"))), STORED)
+        assert StateManager().get_full_state(stored).status == "running"
+    with fresh.current():
+        StateManager().cancel_execution(stored)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("start", [True, False])
+def test_the_error_of_a_server_that_is_away_names_the_execution(start: bool) -> None:
+    """Nobody can tell whether it was stored, but with the id the call can be repeated, and the state asked for."""
+    away = client(f"redis://127.0.0.1:{closed_port()}/0", result_backend_transport_options=IMPATIENT)
+    with away, pytest.raises(RedisConnectionError, match=r"execution '[0-9a-f-]{36}' may be stored"):
+        StateManager().initialize_state(plan(action("a")), start=start)
 
 
 @pytest.mark.timeout(60)

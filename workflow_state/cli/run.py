@@ -62,10 +62,7 @@ def _start(session: Session, plan: ExecutionPlan, execution_id: str) -> bool:
         session.manager.initialize_state(plan, execution_id=execution_id)
     except OperationalError as error:
         cancel = session.command("cancel", execution_id)
-        message = (
-            f"Execution {execution_id} is stored, but the broker cannot be reached: {sentence(error)}. "
-            f"A worker starts it when the broker is back, unless `{cancel}` ends it"
-        )
+        message = f"The broker cannot be reached: {sentence(error)}, unless `{cancel}` ends it"
         raise CommandError(message, Exit.AWAY) from error
     return True
 

@@ -131,7 +131,7 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
     try:
         retry(app.backend.client.ping, RedisConnectionError, **pauses)
     except (RedisConnectionError, RedisTimeoutError) as error:
-        raise OperationalError(f"The result backend cannot be reached: {error}") from error
+        raise OperationalError(f"The result backend cannot be reached, so nothing was sent: {error}") from error
 
 
 def check_limits(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from celery import Task, current_task, shared_task
@@ -51,7 +52,7 @@ from workflow_state.runtime.submission import (
     unchecked,
 )
 from workflow_state.settings import Settings
-from workflow_state.store.outages import is_outage
+from workflow_state.store.outages import is_outage, told_in_outage
 from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.validation import prepare_plan
 
@@ -123,7 +124,8 @@ class PlanTask(EngineTask):
 
         Raises:
             PlanValidationError: before anything is sent.
-            kombu.exceptions.OperationalError: the broker cannot be reached.
+            kombu.exceptions.OperationalError: the broker cannot be reached; the text names a new execution that may
+                have been sent.
         """
         follows = options.get("parent_id") is not None
         if kwargs and "plan" in kwargs:
@@ -154,7 +156,11 @@ class PlanTask(EngineTask):
             options.setdefault("compression", "gzip")
         if headers := observers_of(self.app).headers():
             options["headers"] = {**headers, **(options.get("headers") or {})}
-        result: Any = super().apply_async(args, kwargs, **options)
+        given = options.get("task_id")
+        options["task_id"] = execution_id = given or str(uuid.uuid4())
+        doubt = f"execution {execution_id!r} may have been sent: sent again with this task_id, it runs once"
+        with nullcontext() if given else told_in_outage(doubt):
+            result: Any = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> PlanResult:

@@ -5,6 +5,9 @@ Work that meets one is tried again: first where it stands, then by its message, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
@@ -14,6 +17,17 @@ _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
 _REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
 #: Beginnings of such replies for which the client has no class: no disk to write to, too few replicas, a long script.
 _REFUSALS = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+
+
+@contextmanager
+def told_in_outage(text: str) -> Iterator[None]:
+    """Around work that may be half done when the server or the broker goes away: the error then says this, too."""
+    try:
+        yield
+    except Exception as error:
+        if is_outage(error):
+            error.args = (f"{error}; {text}",)
+        raise
 
 
 class ServerRefusesError(RedisConnectionError):
