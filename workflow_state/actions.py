@@ -321,7 +321,8 @@ def _same_function(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
 
 
 def _code_place(function: Callable[..., Any]) -> tuple[str, int] | None:
-    code = getattr(function, "__code__", None)
+    # What decorators make of functions is one piece of code for all of them.
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else None
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
+from functools import wraps
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -286,6 +287,33 @@ def test_an_id_belongs_to_one_function(registry: ActionRegistry) -> None:
     assert registry.get("it").run({}, CONTEXT) == 2
     with pytest.raises(ActionRegistrationError, match=r"'it' is already .*make.*needs an id of its own"):
         registry.register("it", lambda: 3)
+
+
+def test_a_decorator_does_not_make_functions_the_same(registry: ActionRegistry) -> None:
+    """Two functions under one id are refused also when the same decorator, or Celery's ``autoretry_for``, is on both:
+    the second would run in place of the first.
+    """
+
+    def logged(function: Any) -> Any:
+        @wraps(function)
+        def inner() -> Any:
+            return function()
+
+        return inner
+
+    def one() -> int:
+        return 1
+
+    def two() -> int:
+        return 2
+
+    app = Celery("tasks", set_as_current=False)
+    for decorate in (logged, app.task(autoretry_for=(ValueError,))):
+        registry = ActionRegistry()
+        registry.register("it", decorate(one))
+        with pytest.raises(ActionRegistrationError, match=r"'it' is already .*one; .*two needs an id of its own"):
+            registry.register("it", decorate(two))
+        registry.register("it", decorate(one))
 
 
 def test_functions_that_cannot_be_actions(registry: ActionRegistry) -> None:
