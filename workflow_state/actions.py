@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from typing import Any, NotRequired, Required, TypeVar, get_args, get_type_hints
 
@@ -111,7 +113,7 @@ class Action:
             arguments[self.context_parameter] = context
         result = self.function(**arguments)
         if inspect.isawaitable(result):
-            result = asyncio.run(_wait_for(result))
+            result = _run_async(result)
         return self.check_output(result)
 
     def check_inputs(self, inputs: Mapping[str, JsonValue]) -> dict[str, Any]:
@@ -311,7 +313,17 @@ def _form_error(head: str, error: ValidationError) -> ActionError:
     )
 
 
-async def _wait_for(result: Any) -> Any:
+def _run_async(result: Awaitable[Any]) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_wait_for(result))
+    # A plan that is run in process by a coroutine or in a notebook: a thread has one running loop at most.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(copy_context().run, asyncio.run, _wait_for(result)).result()
+
+
+async def _wait_for(result: Awaitable[Any]) -> Any:
     return await result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -243,6 +244,21 @@ def test_async_functions(registry: ActionRegistry) -> None:
     assert call(registry, later, value=3) == 3
     with pytest.raises(ValueError, match="negative"):
         registry.get("it").run({"value": -1}, CONTEXT)
+
+
+def test_an_async_function_beside_a_running_loop(registry: ActionRegistry) -> None:
+    """A plan that a coroutine runs in process, or a notebook, runs async actions too, in the caller's context."""
+    where: ContextVar[str] = ContextVar("where")
+
+    async def later(value: int) -> str:
+        await asyncio.sleep(0)
+        return f"{where.get()} {value}"
+
+    async def caller() -> Any:
+        where.set("here")
+        return call(registry, later, value=3)
+
+    assert asyncio.run(caller()) == "here 3"
 
 
 def test_a_celery_task_is_an_action_in_one_line(registry: ActionRegistry) -> None:
