@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import typing
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from typing import Any, NotRequired, Required, TypeVar, get_args, get_type_hints
+from functools import partial
+from typing import Any, NotRequired, Required, TypeVar, get_args, get_origin, get_type_hints
 
 import structlog
+import typing_extensions
 from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
@@ -267,12 +270,12 @@ def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
 
 def _build(definition_id: str, function: Callable[..., Any]) -> Action:
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(_written(function), include_extras=True)
         signature = inspect.signature(function)
     except (NameError, TypeError, ValueError) as error:
         raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
     fields: dict[str, Any] = {}
-    open_ended, context_parameter = False, None
+    context_parameter, others = None, {}
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise ActionRegistrationError(
@@ -280,7 +283,7 @@ def _build(definition_id: str, function: Callable[..., Any]) -> Action:
                 "positional-only, and inputs arrive as keyword arguments; remove the '/'"
             )
         if parameter.kind is parameter.VAR_KEYWORD:
-            open_ended = True
+            others = _other_fields(hints.get(name, Any), fields)
         elif ActionContext in (hints.get(name), *get_args(hints.get(name))):
             context_parameter = name
         elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -288,14 +291,34 @@ def _build(definition_id: str, function: Callable[..., Any]) -> Action:
             fields[name] = Required[kind] if parameter.default is parameter.empty else NotRequired[kind]
     # Built at run time, by the function form of TypedDict that type checkers cannot follow.
     make_typed_dict: Any = TypedDict
-    shape = make_typed_dict("Inputs", fields)
-    shape.__pydantic_config__ = ConfigDict(extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True)
+    shape = make_typed_dict("Inputs", fields, **others)
+    shape.__pydantic_config__ = ConfigDict(extra="allow" if others else "forbid", arbitrary_types_allowed=True)
     try:
         inputs: TypeAdapter[Any] = TypeAdapter(shape)
         output: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any))
     except PydanticUserError as error:
         raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
     return Action(definition_id, function, inputs, output, context_parameter)
+
+
+def _other_fields(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """What ``**kwargs`` of a kind takes: more of ``fields``, where they are named, or else any, as an option."""
+    if get_origin(kind) not in {typing.Unpack, typing_extensions.Unpack}:
+        return {"extra_items": kind}
+    named = get_args(kind)[0]
+    for name, hint in get_type_hints(named, include_extras=True).items():
+        qualified = get_origin(hint) in {Required, NotRequired}
+        fields[name] = hint if qualified or name in named.__required_keys__ else NotRequired[hint]
+    return {}
+
+
+def _written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it was written, with its annotations: under ``partial``, or of an object that can be called."""
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.isroutine(function) or inspect.isclass(function) or hasattr(function, "__wrapped__"):
+        return function
+    return type(function).__call__
 
 
 def _form_error(head: str, error: ValidationError) -> ActionError:

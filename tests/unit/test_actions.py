@@ -7,14 +7,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
-from functools import wraps
-from typing import Annotated, Any
+from functools import partial, wraps
+from typing import Annotated, Any, NotRequired, Unpack
 from uuid import UUID
 
 import pytest
 import structlog
 from celery import Celery
 from pydantic import BaseModel, Field, field_validator
+from typing_extensions import TypedDict
 
 from workflow_state import ActionContext, ActionError, ActionRegistrationError, ActionRegistry, UnknownActionError
 from workflow_state.models import ErrorCategory
@@ -147,6 +148,32 @@ def test_open_ended_functions_take_anything(registry: ActionRegistry) -> None:
         return {"first": first, **rest}
 
     assert call(registry, collect, first="1", second=[2]) == {"first": 1, "second": [2]}
+
+
+class Named(TypedDict):
+    """Inputs that are named elsewhere."""
+
+    price: int
+    note: NotRequired[str]
+
+
+def test_further_inputs_are_validated_by_their_hint(registry: ActionRegistry) -> None:
+    """``**kwargs`` with a type hint takes any name, validated; ``Unpack`` of a TypedDict only its names."""
+
+    def total(first: int, **others: int) -> int:
+        return first + sum(others.values())
+
+    def named(**inputs: Unpack[Named]) -> dict[str, Any]:
+        return dict(inputs)
+
+    assert call(registry, total, first="1", second="2") == 3
+    with pytest.raises(ActionError, match="second: Input should be a valid integer"):
+        registry.get("it").run({"first": 1, "second": "two"}, CONTEXT)
+    registry.register("named", named)
+    assert registry.get("named").run({"price": "2"}, CONTEXT) == {"price": 2}
+    for inputs, problem in (({"price": "x"}, "price: Input should"), ({"price": 1, "other": 1}, "other: Extra")):
+        with pytest.raises(ActionError, match=problem):
+            registry.get("named").run(inputs, CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +313,15 @@ def test_methods_and_callables(registry: ActionRegistry) -> None:
         def charge(self, amount: int) -> int:
             return amount
 
+        def __call__(self, amount: int) -> int:
+            return -amount
+
+    def pay(account: str, amount: int, times: int) -> str:
+        return f"{account} {amount * times}"
+
     assert call(registry, Service().charge, amount="5") == 5
+    assert registry.register("call", Service()).run({"amount": "5"}, CONTEXT) == -5
+    assert registry.register("part", partial(pay, "cash", times=2)).run({"amount": "5"}, CONTEXT) == "cash 10"
 
 
 def test_an_id_belongs_to_one_function(registry: ActionRegistry) -> None:
