@@ -7,7 +7,8 @@ that meets a newer version than it knows leaves the work to a newer worker.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
@@ -149,6 +150,19 @@ class Program(Outline):
         asked = {name for name, step in self.steps.items() if step.confirmation}
         free = self.plain - asked
         return tuple(len(level) if free.issuperset(level) else 0 for level in self.levels)
+
+    def with_skipped(self, skipped: Collection[str]) -> Program:
+        """The program of a run in which these actions are skipped from the start: as an alternative, such a one never
+        stands in, so the failure that would call for it is treated as where it is called for and skipped.
+        """
+        if not skipped:
+            return self
+        steps = {
+            name: replace(step, on_failure=self.steps[step.alternative].on_skip)
+            for name, step in self.steps.items()
+            if step.alternative is not None and step.alternative in skipped
+        }
+        return self.model_copy(update={"steps": self.steps | steps})
 
     @uncollected
     def to_json(self) -> str:

@@ -138,11 +138,12 @@ def _check_condition(program: Program, step: Step, outcomes: Mapping[str, Outcom
             return RUN
     except ConditionEvaluationError as error:
         hidden = _secrets_read(expression, seen, redactor)
-        return _fail(step, ErrorCategory.VALIDATION_FAILED, f"Cannot evaluate {hidden}" if hidden else str(error))
+        message = f"Cannot evaluate {hidden}" if hidden else str(error)
+        return _fail(program, step, outcomes, ErrorCategory.VALIDATION_FAILED, message)
     reason = f"condition not met: {_secrets_read(expression, seen, redactor) or describe(expression, seen)}"
     if step.condition.else_ == "skip":
         return Decision("skip", reason)
-    return _fail(step, ErrorCategory.CONDITION_NOT_MET, reason)
+    return _fail(program, step, outcomes, ErrorCategory.CONDITION_NOT_MET, reason)
 
 
 def _secrets_read(expression: Expression, seen: Mapping[str, Outcome], redactor: Redactor) -> str:
@@ -155,12 +156,18 @@ def _secrets_read(expression: Expression, seen: Mapping[str, Outcome], redactor:
     return f"a condition on {', '.join(hidden)}, whose values are secret" if hidden else ""
 
 
-def _fail(step: Step, category: ErrorCategory, message: str) -> Decision:
+def _fail(
+    program: Program, step: Step, outcomes: Mapping[str, Outcome], category: ErrorCategory, message: str
+) -> Decision:
     """What the plan says of a failure holds for that of a condition too."""
     error = ErrorDetail(category=category, message=message, retryable=False)
     if step.fallback is not None:
         return Decision("fall_back", message, error)
-    return Decision("fail", message, error, halts=step.on_failure == "halt")
+    alternative, halts = step.alternative, step.on_failure == "halt"
+    if alternative is not None and alternative in outcomes and outcomes[alternative].status == "skipped":
+        # Driven by hand, it may be skipped before it is called for.
+        halts = program.steps[alternative].on_skip == "halt"
+    return Decision("fail", message, error, halts=halts)
 
 
 def effective(program: Program, action_id: str, outcomes: Mapping[str, Outcome]) -> Outcome:

@@ -234,6 +234,40 @@ def test_skipping_an_alternative_by_hand_leaves_the_failure(library: Site) -> No
     manager.cancel_execution(early)
 
 
+def test_an_alternative_that_is_skipped_first_handles_no_failure_either(library: Site) -> None:
+    """Skipped by hand before it is called for, or by a rerun, an alternative stands in for nothing: the failure that
+    would call for it halts the execution, that of a condition too, unless a flag tolerates it.
+    """
+    manager = StateManager()
+    handled = {"error_handling": {"alternative_action_id": "x"}, "retry": ONCE}
+    first = action("first", "test.value", inputs={"value": 1})
+    x, last = action("x", "test.fail", retry=ONCE), action("last", "test.value", "a")
+    untrue = {"if": "${first.output} > 1", "else": "fail"}
+    ways = [
+        action("a", "test.fail", "first", **handled),
+        action("a", "test.value", "first", condition=untrue, **handled),
+    ]
+    for failing in ways:
+        for tolerated, ends in ((False, ("failed", "skipped")), (True, ("completed", "completed"))):
+            dependent = {**last, "error_handling": {"continue_on_failure": tolerated}}
+            alternative = {**x, "error_handling": {"continue_on_failure": tolerated}}
+            steps = plan(first, failing, alternative, dependent)
+
+            by_hand = manager.initialize_state(steps, start=False).id
+            manager.update_action_status(by_hand, "x", "skipped")
+            while available := manager.get_available_actions(by_hand):
+                manager.update_action_status(by_hand, available[0], "running")
+                failed = (available[0], failing["action_definition_id"]) == ("a", "test.fail")
+                done = {"status": "failure", "error": {"category": "action_failed", "message": "no"}} if failed else 1
+                manager.record_action_result(by_hand, available[0], done)
+
+            before = manager.wait(manager.initialize_state(steps).id, TIMEOUT)
+            again = manager.wait(manager.rerun(before.id, skip=["x"]).id, TIMEOUT)
+            for state in (manager.get_full_state(by_hand), again):
+                found = statuses(state)
+                assert (state.status, found["a"], found["x"], found["last"]) == (ends[0], "failed", "skipped", ends[1])
+
+
 def test_illegal_transitions_are_refused(library: Site) -> None:
     """S2, S3: an illegal change raises and changes nothing."""
     manager = StateManager()

@@ -6,6 +6,8 @@ end of the execution) is carried out at once, by the same decisions that the wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import TypeAdapter
 
 from workflow_state import rules
@@ -87,11 +89,12 @@ class ManualDriver:
         error: ErrorDetail | None = None,
         reason: str = "",
     ) -> None:
-        halts = status == "failed" and step.on_failure == "halt"
+        halts_if: tuple[str, Sequence[str]] = ("", ())
+        # Called for and skipped, in whichever order, an alternative leaves the failure that it stands in for unhandled.
         if status == "skipped" and step.on_skip == "halt":
-            # Called for and skipped, an alternative leaves the failure that it stands in for unhandled.
-            records = self._engine.store.records(execution_id, step.stands_in_for)
-            halts = any(record.status == "failed" for record in records.values())
+            halts_if = ("failed", step.stands_in_for)
+        elif status == "failed" and step.alternative and self._step(execution_id, step.alternative).on_skip == "halt":
+            halts_if = ("skipped", (step.alternative,))
         answer, found = self._engine.store.transition(
             execution_id,
             step.id,
@@ -99,7 +102,8 @@ class ManualDriver:
             payload=payload,
             error=error,
             reason=reason,
-            halts=halts,
+            halts=status == "failed" and step.on_failure == "halt",
+            halts_if=halts_if,
             look_after_ms=self._engine.settings.lease_ms,
         )
         match answer:

@@ -52,7 +52,8 @@ def rerun(
     given = _checked(engine, new_id, results)
     records = snapshot.actions
     kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
-    engine.accept(plan, new_id, {}, started=False, extra={"rerun_of": execution_id, "seeded": 1})
+    told: dict[str, str | int] = {"rerun_of": execution_id, "seeded": 1}
+    engine.accept(plan, new_id, {}, started=False, extra=told, skipped=skip)
     outputs = engine.store.outputs(execution_id, sorted(kept))
     seeds = [_taken_over(engine, new_id, execution_id, name, records[name], outputs[name]) for name in kept]
     seeds += [_given(engine, new_id, name, output) for name, output in given.items()]

@@ -233,9 +233,13 @@ class Store(Reader):
         error: ErrorDetail | None,
         reason: str,
         halts: bool,
+        halts_if: tuple[str, Sequence[str]] = ("", ()),
         look_after_ms: int,
     ) -> tuple[str, str]:
-        """Change an action of an execution driven by hand; see ``transition.lua`` for the answers."""
+        """Change an action of an execution driven by hand; see ``transition.lua`` for the answers.
+
+        ``halts_if``: a status, and actions: if one of them has it, this end halts the execution, too.
+        """
         keys = self.keys
         names = [
             keys.execution(execution_id),
@@ -247,7 +251,7 @@ class Store(Reader):
         ]
         detail = error.model_dump_json() if error else ""
         args = [execution_id, action_id, status, detail, reason, payload, "1" if halts else "", look_after_ms]
-        reply = [part.decode() for part in self.run("transition", names, args)]
+        reply = [part.decode() for part in self.run("transition", names, [*args, halts_if[0], *halts_if[1]])]
         return reply[0], reply[1] if len(reply) > 1 else ""
 
     def start(self, execution_id: str, look_after_ms: int) -> bool:

@@ -2,7 +2,8 @@
 --
 -- KEYS  execution, actions, attempts, log, result, deadlines
 -- ARGV  clock, execution id, action id, new status, error JSON or '', reason or '', result payload or '',
---       '1' when this end of the action halts the execution, ms until the sweeper looks after what follows
+--       '1' when this end of the action halts the execution, ms until the sweeper looks after what follows, then a
+--       status, and ids of actions: if one of them has that status, this end halts the execution, too
 -- Returns {'ok'}, {'unknown'}, {'ended', status of the execution}, {'driven'} when workers drive it,
 --   {'stopping'} when nothing new may start, {'paused'} while the execution is paused, or {'illegal', status of the action}.
 -- Invariant: pending → running, skipped or failed; running → completed or failed; nothing else, and
@@ -59,5 +60,7 @@ else
   note(KEYS[4], now, 'action.execute.completed', ARGV[3], '{"attempt":' .. record.attempt .. '}')
 end
 if new ~= 'completed' then redis.call('HINCRBY', KEYS[1], new, 1) end
-if new ~= 'completed' and ARGV[8] == '1' then redis.call('HSETNX', KEYS[1], 'halted', ARGV[3]) end
+local halts = ARGV[8] == '1'
+for i = 11, #ARGV do halts = halts or record_of(KEYS[2], ARGV[i]).status == ARGV[10] end
+if new ~= 'completed' and halts then redis.call('HSETNX', KEYS[1], 'halted', ARGV[3]) end
 return {'ok'}
