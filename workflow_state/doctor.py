@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
 from workflow_state.errors import BackendNotSupportedError
-from workflow_state.redaction import hide_password
+from workflow_state.redaction import hide_password, url_problem
 from workflow_state.settings import Settings
 from workflow_state.store.keys import Keys
 from workflow_state.store.results import ActionResults
@@ -278,7 +278,8 @@ def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
 
 def setup_problem(app: Celery, error: Exception) -> str:
     """What one of :data:`SETUP_ERRORS` says of an app's broker."""
-    return f"{hide_password(str(app.conf.broker_url))} cannot be set up: {type(error).__name__}: {error}"
+    url = str(app.conf.broker_url)
+    return f"{hide_password(url)} cannot be set up: {url_problem(url, error)}"
 
 
 def _text(value: bytes | str) -> str:

@@ -36,14 +36,18 @@ SHORTEST: Final = 4
 #: How deep values are looked into; pydantic and the plan's own limits stop far above.
 MAX_DEPTH: Final = 100
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+#: The last kind is of letters that are not ASCII, which have words of their own.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W0-9_a-zA-Z]+")
+
+#: Up to the last @ of each: a password may hold any other character, also one that a URL should not.
+_CREDENTIALS = re.compile(r"(?<=//)[^;\s]*(?=@)")
 
 
 class Redactor:
     """Finds secrets by name, and takes them out of values and texts.
 
     Args:
-        names: of what is secret, in any spelling; a name of several words is found inside longer ones.
+        names: of what is secret, in any spelling; they are found inside longer ones, as whole words of these.
     """
 
     def __init__(self, names: Iterable[str] = SECRET_NAMES) -> None:
@@ -56,7 +60,7 @@ class Redactor:
             return False
         found = self._known.get(name)
         if found is None:
-            found = self._pattern.search(_words(name)) is not None
+            found = self._is_in(_words(name))
             # Names come from users' data: remember the usual ones, not all there ever are.
             if len(self._known) < 10_000:
                 self._known[name] = found
@@ -100,9 +104,21 @@ class Redactor:
         return found
 
     @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        words = sorted({_words(name) for name in self._names} - {""})
-        return re.compile("|".join(rf"(?:^| ){re.escape(name)}(?: |$)" for name in words) or r"(?!)")
+    def _joined(self) -> frozenset[str]:
+        return frozenset("".join(_words(name)) for name in self._names) - {""}
+
+    def _is_in(self, words: list[str]) -> bool:
+        """Whether some of these words, one after the other, are a name: ``pass word``, ``session id``, ``ap ikey``."""
+        longest = max(map(len, self._joined), default=0)
+        for start in range(len(words)):
+            text = ""
+            for word in words[start:]:
+                text += word
+                if len(text) > longest:
+                    break
+                if text in self._joined:
+                    return True
+        return False
 
     def _clean(self, value: Any, pattern: re.Pattern[str] | None, depth: int) -> Any:
         if isinstance(value, str):
@@ -145,13 +161,20 @@ def declared_secrets(value: object, depth: int = MAX_DEPTH) -> Iterator[str]:
 
 
 def hide_password(url: str) -> str:
-    """A URL, or several as Sentinel has them, without user and password."""
-    return re.sub(r"(?<=//)[^/]*@", "***@", url)
+    """A URL, or several as Sentinel has them, without user and password, whatever is in these."""
+    return _CREDENTIALS.sub("***", url)
 
 
-def _words(name: str) -> str:
+def url_problem(url: str, error: Exception) -> str:
+    """What an error says of a URL that cannot be used; it may quote a part of the password."""
+    if isinstance(error, ValueError) and any(set("/?#[]") & set(found) for found in _CREDENTIALS.findall(url)):
+        return "its user or password has one of / ? # [ ], which in a URL are written %2F %3F %23 %5B %5D"
+    return f"{type(error).__name__}: {hide_password(str(error))}"
+
+
+def _words(name: str) -> list[str]:
     """``X-ApiKey2`` → ``x api key 2``: so that spelling does not matter, but ``tokens`` is not ``token``."""
-    return " ".join(_WORD.findall(name)).lower()
+    return [word.lower() for word in _WORD.findall(name)]
 
 
 def _pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:

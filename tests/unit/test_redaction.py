@@ -10,14 +10,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue, Secret, SecretBytes, SecretStr
 
-from workflow_state import ActionContext, ActionError, PlanValidationError
+from workflow_state import ActionContext, ActionError, BackendNotSupportedError, PlanValidationError
+from workflow_state.doctor import setup_problem
 from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.redaction import DEFAULT, REDACTED, Redactor, declared_secrets, hide_password
 from workflow_state.runtime.failures import MESSAGE_LIMIT, describe_error, format_traceback
+from workflow_state.store.results import ActionResults
 from workflow_state.telemetry import get_logger
 from workflow_state.testing import run_plan
 from workflow_state.validation import prepare_plan
@@ -47,6 +50,7 @@ HIDDEN = [
         "Set-Cookie",
         "sessionId",
     ),
+    *("PassWord", "APIkey", "sessionid", "PRIVATEKEY", "apikeys2"),
     *("client secret", "SECRET_KEY", "private.key", "oauth_token", "credentials"),
 ]
 SHOWN = [
@@ -62,7 +66,7 @@ SHOWN = [
         "passwordless",
         "tokenizer",
     ),
-    *("", "cookiecutter", "keyboard", "apikeys2", "passenger", "user"),
+    *("", "cookiecutter", "keyboard", "passenger", "user"),
 ]
 
 
@@ -82,6 +86,16 @@ def test_names_can_be_chosen() -> None:
     """``secret_names`` replaces the list; with none, nothing is hidden by name."""
     own = Redactor(["shoe_size"])
     assert own.clean({"shoeSize": 43, "password": "x"}) == {"shoeSize": REDACTED, "password": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "spelling"),
+    [("пароль", "Пароль"), ("пароль", "user_пароль"), ("contraseña", "CONTRASEÑA"), ("パスワード", "my-パスワード")],
+)
+def test_names_of_any_alphabet(name: str, spelling: str) -> None:
+    """``secret_names`` may be words of any language; one that is written otherwise than in ASCII counts, too."""
+    assert Redactor([name]).hides(spelling)
+    assert not Redactor([name]).hides("名前")
     assert Redactor([]).clean({"password": "x"}) == {"password": "x"}
     assert not DEFAULT.hides(7)
 
@@ -268,13 +282,28 @@ def test_what_is_wrong_with_a_plan_is_told_without_its_data() -> None:
         ("redis://:pw@host:1/0", "redis://***@host:1/0"),
         ("sentinel://u:a@h1:1;sentinel://u:b@h2:2", "sentinel://***@h1:1;sentinel://***@h2:2"),
         ("redis://:p@ss@host:1/0", "redis://***@host:1/0"),
+        ("redis://:p/a?s#s@host:1/0", "redis://***@host:1/0"),
+        ("sentinel://:a/b@h1:1;sentinel://:c/d@h2:2", "sentinel://***@h1:1;sentinel://***@h2:2"),
         ("rpc://", "rpc://"),
-        ("db+postgresql://u:p@h/d?x=a@b", "db+postgresql://***@h/d?x=a@b"),
+        ("db+postgresql://u:p@h/d?x=a@b", "db+postgresql://***@b"),
     ],
 )
 def test_urls_without_password(url: str, shown: str) -> None:
     """User and password of a URL are not shown, of none of several."""
     assert hide_password(url) == shown
+
+
+def test_a_password_that_breaks_its_url() -> None:
+    """A slash in a password ends the host's part of a URL: no message shows any of it, and it says how to write it."""
+    url = "redis://:hunter/2@127.0.0.1:1/0"
+    app = Celery("broken", set_as_current=False, broker=url, backend=url)
+    with pytest.raises(BackendNotSupportedError) as refused:
+        ActionResults(app)
+    with pytest.raises(ValueError, match="hunter") as broken:
+        app.connection_for_write().connect()
+    for message in (str(refused.value), setup_problem(app, broken.value)):
+        assert "hunter" not in message
+        assert "%2F" in message
 
 
 KEY = "".join(f"k3y{number:05}\n" for number in range(1500))

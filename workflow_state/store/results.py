@@ -22,7 +22,7 @@ from pydantic import JsonValue
 
 from workflow_state.errors import ActionFailedError, BackendNotSupportedError
 from workflow_state.models import ErrorDetail
-from workflow_state.redaction import hide_password
+from workflow_state.redaction import hide_password, url_problem
 from workflow_state.store.keys import action_task_id, action_task_ids
 from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.telemetry import get_logger
@@ -177,8 +177,8 @@ def _backend_of(app: Celery) -> Any:
     try:
         return app.backend
     except Exception as error:
-        url = hide_password(str(app.conf.result_backend))
+        url = str(app.conf.result_backend)
         raise BackendNotSupportedError(
-            f"The app {app.main or app!r} has the result backend {url!r}, which cannot be set up: "
-            f"{type(error).__name__}: {hide_password(str(error))}; correct result_backend, or the setting that is named"
+            f"The app {app.main or app!r} has the result backend {hide_password(url)!r}, which cannot be set up: "
+            f"{url_problem(url, error)}; correct result_backend, or the setting that is named"
         ) from error
