@@ -190,6 +190,22 @@ def undone(own: Site, change: Callable[[str], object]) -> str:
     return execution_id
 
 
+def test_a_rerun_of_what_is_just_being_deleted_stores_nothing(own: Site) -> None:
+    """Of an execution that is deleted, or expires, results go before records. Who runs it again in between is told
+    that it is gone, and no new execution is left behind.
+    """
+    engine, manager = engine_of(own.app), StateManager()
+    execution_id = manager.initialize_state(
+        plan(action("a", "test.value"), action("b", "test.fail", "a", retry={"max_attempts": 1}))
+    ).id
+    assert manager.wait(execution_id, TIMEOUT).status == "failed"
+    own.redis.unlink(engine.store.results.key(execution_id, "a"))
+    before = own.redis.zrange(engine.store.keys.executions, 0, -1)
+    with pytest.raises(ExecutionNotFoundError, match=execution_id):
+        manager.rerun(execution_id)
+    assert own.redis.zrange(engine.store.keys.executions, 0, -1) == before
+
+
 def test_what_a_driver_that_died_left_undone_is_carried_out(own: Site) -> None:
     """By hand, the caller that records a result or cancels makes the next decisions as well; when it dies before
     them, the sweeper makes them.

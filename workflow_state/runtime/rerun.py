@@ -10,7 +10,13 @@ from kombu.exceptions import OperationalError
 from pydantic import JsonValue
 
 from workflow_state import graph
-from workflow_state.errors import ActionNotFoundError, InvalidTransitionError, PlanProblem, PlanValidationError
+from workflow_state.errors import (
+    ActionNotFoundError,
+    ExecutionNotFoundError,
+    InvalidTransitionError,
+    PlanProblem,
+    PlanValidationError,
+)
 from workflow_state.json_values import problem_in
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
@@ -52,9 +58,12 @@ def rerun(
     given = _checked(engine, new_id, results)
     records = snapshot.actions
     kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
-    told: dict[str, str | int] = {"rerun_of": execution_id, "seeded": 1}
-    engine.accept(plan, new_id, {}, started=False, extra=told, skipped=skip)
     outputs = engine.store.outputs(execution_id, sorted(kept))
+    if len(outputs) < len(kept):
+        # It is being deleted, or has expired just now: results go before records.
+        raise ExecutionNotFoundError(execution_id)
+    told: dict[str, str | int] = {"rerun_of": execution_id, "seeded": 1}
+    engine.accept(plan, new_id, {}, started=False, extra=told, skipped={*skip} - given.keys())
     seeds = [_taken_over(engine, new_id, execution_id, name, records[name], outputs[name]) for name in kept]
     seeds += [_given(engine, new_id, name, output) for name, output in given.items()]
     seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
