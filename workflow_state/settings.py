@@ -17,7 +17,7 @@ LogFormat = Literal["json", "console"]
 class Settings(BaseModel):
     """
     Attributes:
-        prefix: of every key in Redis.
+        prefix: of every key in Redis. Apps that share a server need a ``task_default_queue`` of their own as well.
         lease: seconds after which an action whose worker went silent is started again. Leases are
             renewed every third of it, so it bounds the recovery time, never an action's length.
         sweep_interval: seconds between two looks of a worker's sweeper at passed deadlines.

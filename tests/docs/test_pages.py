@@ -89,6 +89,14 @@ ORIGINAL = """
 """.split()  # noqa: SIM905 - a line of text is shorter than a line of quotes
 
 
+def test_an_app_with_a_prefix_has_a_queue_of_its_own() -> None:
+    """A prefix alone does not keep apps apart that share a server: the other's worker would take the plan."""
+    pages = {page: page.read_text("utf-8") for page in (ROOT / "docs").rglob("*.md")}
+    apart = {page.name: text for page, text in pages.items() if re.search(r'workflow_state = \{"prefix"', text)}
+    assert {"own-app.md", "django.md"} <= apart.keys()
+    assert [name for name, text in apart.items() if "task_default_queue =" not in text.lower()] == []
+
+
 def test_the_migration_guide_is_complete_and_true() -> None:
     """Every name of the original is in its table, beside names that are there: public ones, or of the StateManager."""
     text = (DOCS / "migration" / "original.md").read_text("utf-8")
