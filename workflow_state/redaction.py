@@ -39,8 +39,12 @@ MAX_DEPTH: Final = 100
 #: The last kind is of letters that are not ASCII, which have words of their own.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W0-9_a-zA-Z]+")
 
+#: A character of a URL that is not where the next of several begins.
+_IN_URL = r"(?!;[a-zA-Z][a-zA-Z0-9+.-]*://)\S"
 #: Up to the last @ of each: a password may hold any other character, also one that a URL should not.
-_CREDENTIALS = re.compile(r"(?<=//)[^;\s]*(?=@)")
+_CREDENTIALS = re.compile(rf"(?<=//)(?:{_IN_URL})*(?=@)")
+#: A parameter: what is before it, its name, its value.
+_PARAMETER = re.compile(rf"([?&])([^\s?&=]+)=((?:(?!&){_IN_URL})*)")
 
 
 class Redactor:
@@ -161,8 +165,14 @@ def declared_secrets(value: object, depth: int = MAX_DEPTH) -> Iterator[str]:
 
 
 def hide_password(url: str) -> str:
-    """A URL, or several as Sentinel has them, without user and password, whatever is in these."""
-    return _CREDENTIALS.sub("***", url)
+    """A URL, or several as Sentinel has them, without user and password, whatever is in these; nor as parameters."""
+    return _PARAMETER.sub(_hidden_parameter, _CREDENTIALS.sub("***", url))
+
+
+def _hidden_parameter(found: re.Match[str]) -> str:
+    before, name, _ = found.groups()
+    secret = DEFAULT.hides(name) or "password" in name.lower() or name.lower() in ("user", "username")
+    return f"{before}{name}=***" if secret else found[0]
 
 
 def url_problem(url: str, error: Exception) -> str:

@@ -103,9 +103,23 @@ def test_a_server_that_is_away_is_a_code_of_its_own(tmp_path: Path) -> None:
     env = environment(REDIS_URL="redis://:a-secret@127.0.0.1:1/0")
     done = run([*COMMAND, "status", "x"], cwd=tmp_path, env=env)
     assert done.returncode == 4
-    assert "No server answers at redis://:**@127.0.0.1:1/0" in done.stderr
+    assert "No server answers at redis://***@127.0.0.1:1/0" in done.stderr
     assert "`workflow-state server` starts one" in done.stderr
     assert "a-secret" not in done.stderr
+
+
+def test_several_servers_that_are_away_are_named_without_passwords(tmp_path: Path) -> None:
+    """Also where Sentinel is asked at several addresses: a message, and no traceback."""
+    env = environment(REDIS_URL="sentinel://:a-secret@127.0.0.1:1;sentinel://:a-secret@127.0.0.1:2")
+    (tmp_path / "guarded.py").write_text(
+        "from workflow_state.app import app\n"
+        "app.conf.update(result_backend_transport_options={'master_name': 'm'}, broker_url='memory://')\n"
+    )
+    done = run([*COMMAND, "-A", "guarded", "status", "x"], cwd=tmp_path, env=env)
+    assert "Traceback" not in done.stderr
+    assert "sentinel://***@127.0.0.1:1;sentinel://***@127.0.0.1:2" in done.stderr
+    assert "a-secret" not in done.stdout + done.stderr
+    assert done.returncode == 4
 
 
 def test_a_broker_that_is_away_loses_nothing(cli: CommandLine, tmp_path: Path) -> None:

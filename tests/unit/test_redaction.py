@@ -286,10 +286,24 @@ def test_what_is_wrong_with_a_plan_is_told_without_its_data() -> None:
         ("sentinel://:a/b@h1:1;sentinel://:c/d@h2:2", "sentinel://***@h1:1;sentinel://***@h2:2"),
         ("rpc://", "rpc://"),
         ("db+postgresql://u:p@h/d?x=a@b", "db+postgresql://***@b"),
+        ("sentinel://:pw@a:1;sentinel://:pw@b:1", "sentinel://***@a:1;sentinel://***@b:1"),
+        ("redis://h/0?password=pw&db=2&username=u", "redis://h/0?password=***&db=2&username=***"),
+        (
+            "sentinel://a:1/0?password=pw;sentinel://b:1/0?sslPassword=pw",
+            "sentinel://a:1/0?password=***;sentinel://b:1/0?sslPassword=***",
+        ),
+        (
+            "rediss://u:p@h/0?ssl_keyfile_password=pw&ssl_cert_reqs=none",
+            "rediss://***@h/0?ssl_keyfile_password=***&ssl_cert_reqs=none",
+        ),
+        ("sqs://h/?access_key=pw", "sqs://h/?access_key=***"),
+        ("redis://:p/w@h:1/0", "redis://***@h:1/0"),
+        ("redis://:p?w@h:1/0", "redis://***@h:1/0"),
+        ("redis://:p;w@h:1/0", "redis://***@h:1/0"),
     ],
 )
 def test_urls_without_password(url: str, shown: str) -> None:
-    """User and password of a URL are not shown, of none of several."""
+    """User and password of a URL are not shown, of none of several, nor where they are parameters, or not escaped."""
     assert hide_password(url) == shown
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import RedisError
 from rich.console import Console
 
@@ -30,6 +29,7 @@ from workflow_state.compiler import compile_plan
 from workflow_state.embedded import ensure_server
 from workflow_state.errors import EmbeddedServerError
 from workflow_state.models import ExecutionPlan, ExecutionState, ExecutionStatus
+from workflow_state.redaction import hide_password
 from workflow_state.runtime.tasks import execute_plan
 from workflow_state.state_manager import StateManager
 from workflow_state.validation import prepare_plan
@@ -121,12 +121,12 @@ def _server(screen: Console) -> Iterator[tuple[str, str]]:
     given = os.environ.get("REDIS_URL")
     if given and urlsplit(given).scheme not in ("redis", "rediss"):
         raise click.UsageError(
-            f"REDIS_URL is {maybe_sanitize_url(given)!r}; expected an address such as redis://localhost:6379/0, "
+            f"REDIS_URL is {hide_password(given)!r}; expected an address such as redis://localhost:6379/0, "
             "or nothing, to have a server started"
         )
     try:
         with ensure_server() as url:
-            shown = maybe_sanitize_url(url)
+            shown = hide_password(url)
             use_server(url, namespace)
             try:
                 app.backend.client.ping()

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import click
 from celery import Celery
 from celery.app.utils import find_app
-from kombu.utils.url import maybe_sanitize_url
 from redis.exceptions import ConnectionError as ServerConnectionError
 from redis.exceptions import TimeoutError as ServerTimeoutError
 
@@ -20,6 +19,7 @@ from workflow_state.doctor import SETUP_ERRORS, setup_problem
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.models import ExecutionPlan
 from workflow_state.program import Program
+from workflow_state.redaction import hide_password
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.state_manager import StateManager
 from workflow_state.validation import validate_execution_plan
@@ -150,7 +150,7 @@ class Session:
         return replace(self, program_name=name, target=target, given=None, typed=True)
 
     def _no_server(self, error: Exception) -> str:
-        url = maybe_sanitize_url(str(self.app.conf.result_backend))
+        url = hide_password(str(self.app.conf.result_backend))
         where = "REDIS_URL" if self.target == READY_MADE else f"the settings of {self.target}"
         return (
             f"No server answers at {url}, which {where} may change: {sentence(error)}. For development, "
