@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -157,3 +159,21 @@ def test_completion_is_silent_where_there_is_no_server(cli: CommandLine) -> None
     }
     done = cli.typed([COMMAND[0], "-c", "from workflow_state.cli import main; main(prog_name='workflow-state')"])
     assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["watch", "ID"], ["history", "ID", "--json"]])
+def test_an_output_that_nobody_reads_or_that_has_no_room(cli: CommandLine, three: list[str], words: list[str]) -> None:
+    """A reader that has gone, as `head` goes, is no execution that failed: the code is that of SIGPIPE, and nothing is
+    said; a full disk is one message.
+    """
+    command = [*COMMAND, "-A", APP, *(three[0] if word == "ID" else word for word in words)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as unread:
+        done = subprocess.run(command, cwd=cli.cwd, env=cli.env, stdout=unread, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (141, b"")
+    if Path("/dev/full").exists():  # on Linux
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(command, cwd=cli.cwd, env=cli.env, stdout=full, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert done.stderr.startswith(b"Error: The output cannot be written: No space left")

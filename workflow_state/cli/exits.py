@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 import click
@@ -34,6 +37,12 @@ class Exit(IntEnum):
     REFUSED = 5
     TIMEOUT = 6
     INTERRUPTED = 130
+    #: What a shell says of a command that SIGPIPE has ended.
+    UNREAD = 141
+
+
+#: What says that there is no room for the output.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class CommandError(click.ClickException):
@@ -67,6 +76,20 @@ def told() -> Iterator[None]:
         raise CommandError(f"The broker cannot be reached: {sentence(error)}", Exit.AWAY) from error
     except KeyboardInterrupt:
         raise CommandError("Interrupted", Exit.INTERRUPTED) from None
+    except BrokenPipeError:
+        _drop_output()
+        raise click.exceptions.Exit(Exit.UNREAD) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        _drop_output()
+        raise CommandError(f"The output cannot be written: {error.strerror}", Exit.BAD_INPUT) from error
+
+
+def _drop_output() -> None:
+    """Let what is left in the buffer of the standard output go: to write it would fail once more at the end."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def sentence(error: Exception) -> str:

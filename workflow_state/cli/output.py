@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -28,13 +29,19 @@ STATUS_STYLES = {
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads on: an error like any other, not rich's exit code, which is that of an execution that failed."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console() -> Console:
     """Standard output for people."""
     # A terminal or file in some old encoding gets a "?" rather than an error.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    made = Console(highlight=False)
+    made = _Console(highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPE_WIDTH
     return made
