@@ -7,7 +7,7 @@ that meets a newer version than it knows leaves the work to a newer worker.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, Self
@@ -151,18 +151,29 @@ class Program(Outline):
         free = self.plain - asked
         return tuple(len(level) if free.issuperset(level) else 0 for level in self.levels)
 
-    def with_skipped(self, skipped: Collection[str]) -> Program:
-        """The program of a run in which these actions are skipped from the start: as an alternative, such a one never
-        stands in, so the failure that would call for it is treated as where it is called for and skipped.
+    def seeded_with(self, given: Mapping[str, str]) -> Program:
+        """The program of a run in which some actions have ended before the start; ``given``: their statuses.
+
+        An alternative that was skipped never stands in: the failure that would call for it is treated as where it is
+        called for and skipped. And as a data flow, who reads what has still to run waits for it itself: whoever is
+        between them may have ended.
         """
-        if not skipped:
+        if not given:
             return self
-        steps = {
-            name: replace(step, on_failure=self.steps[step.alternative].on_skip)
-            for name, step in self.steps.items()
-            if step.alternative is not None and step.alternative in skipped
-        }
-        return self.model_copy(update={"steps": self.steps | steps})
+        steps = dict(self.steps)
+        for name, step in self.steps.items():
+            if step.alternative is not None and given.get(step.alternative) == "skipped":
+                steps[name] = replace(step, on_failure=self.steps[step.alternative].on_skip)
+        if self.schedule == "dataflow":
+            depth = {name: number for number, level in enumerate(self.levels) for name in level}
+            for name, step in self.steps.items():
+                # Among the sources of an alternative may be itself, and what comes after it.
+                before = [other for other in step.sources if other not in given and depth[other] < depth[name]]
+                for other in before if name not in given else ():
+                    if other not in step.needs:
+                        steps[name] = replace(steps[name], needs=(*steps[name].needs, other))
+                        steps[other] = replace(steps[other], successors=(*steps[other].successors, name))
+        return self.model_copy(update={"steps": steps})
 
     @uncollected
     def to_json(self) -> str:

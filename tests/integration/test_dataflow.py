@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.integration.outcomes import ONCE, TIMEOUT, output, run, statuses
 from tests.support import wait_until
-from tests.workers import Site, action, plan
+from tests.workers import EFFECTS, Site, action, plan
 from workflow_state import ExecutionState, ExecutionStatus, StateManager, execute_plan
 from workflow_state.runtime.dataflow import Dataflow
 from workflow_state.runtime.engine import engine_of
@@ -221,3 +221,29 @@ def test_a_rerun_runs_what_is_left_and_nothing_else(library: Site) -> None:
     }
     assert output(state, "join") == 7
     assert library.runs(again.id) == {"first": 1, "two": 1, "join": 1, "bad": 1}
+
+
+def test_a_rerun_lets_who_reads_what_runs_again_wait_for_it(fresh: Site) -> None:
+    """``between`` completed and is taken over, while ``shaky`` before it, whose failure was tolerated, runs again.
+    ``reader`` depends on ``between`` alone, and reads ``shaky``: it waits for it, as it would level by level.
+    """
+    queue, key = uuid.uuid4().hex, uuid.uuid4().hex
+    tolerated = {"error_handling": {"continue_on_failure": True}, "retry": ONCE}
+    wanted = flow(
+        action("shaky", "test.fails_unless", inputs={"key": key}, queue=queue, **tolerated),
+        action("between", "test.value", "shaky"),
+        action("reader", "test.value", "between", inputs={"value": "${shaky.output}"}),
+    )
+    manager, worker = StateManager(), fresh.start_worker()
+    fresh.app.control.add_consumer(queue, destination=[worker.address], reply=True)
+    before = run(wanted)
+    assert statuses(before) == {"shaky": "failed", "between": "completed", "reader": "failed"}
+    fresh.app.control.cancel_consumer(queue, destination=[worker.address], reply=True)
+    fresh.redis.set(f"{EFFECTS}:{key}", "now it can", ex=900)
+    again = manager.rerun(before.id)
+    wait_until(lambda: fresh.redis.llen(queue) == 1, TIMEOUT, "shaky is sent")
+    fresh.app.control.add_consumer(queue, destination=[worker.address], reply=True)
+    state = manager.wait(again.id, TIMEOUT)
+    assert statuses(state) == {"shaky": "completed", "between": "completed", "reader": "completed"}
+    assert output(state, "reader") == output(state, "shaky")
+    assert fresh.runs(again.id) == {"shaky": 1, "reader": 1}

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -79,7 +79,7 @@ class Engine:
         started: bool = True,
         keep: bool = False,
         extra: Mapping[str, str | int] | None = None,
-        skipped: Collection[str] = (),
+        given: Mapping[str, str] | None = None,
     ) -> Head | None:
         """Store an execution, once; where it stands, or None when it was there.
 
@@ -91,14 +91,14 @@ class Engine:
             started: False holds it back until ``store.start``; the sweeper cancels what is held back too long.
             keep: this process goes on with it, and so keeps its program.
             extra: more fields of the execution.
-            skipped: actions that its caller ends as skipped before it starts.
+            given: the statuses of actions that its caller ends before it starts.
 
         Raises:
             PlanValidationError: it is larger than the settings allow.
         """
         text = plan.model_dump_json(by_alias=True, exclude_unset=True)
         check_limits(len(plan.actions), len(text), self.settings, fallback_sizes(plan))
-        program = compile_plan(plan, self.settings.schedule).with_skipped(skipped)
+        program = compile_plan(plan, self.settings.schedule).seeded_with(given or {})
         fields: dict[str, str | int] = {
             "schema": program.schema_version,
             "plan_id": plan.id,

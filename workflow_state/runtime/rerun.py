@@ -63,7 +63,8 @@ def rerun(
         # It is being deleted, or has expired just now: results go before records.
         raise ExecutionNotFoundError(execution_id)
     told: dict[str, str | int] = {"rerun_of": execution_id, "seeded": 1}
-    engine.accept(plan, new_id, {}, started=False, extra=told, skipped={*skip} - given.keys())
+    ended = dict.fromkeys(skip, "skipped") | dict.fromkeys([*kept, *given], "completed")
+    engine.accept(plan, new_id, {}, started=False, extra=told, given=ended)
     seeds = [_taken_over(engine, new_id, execution_id, name, records[name], outputs[name]) for name in kept]
     seeds += [_given(engine, new_id, name, output) for name, output in given.items()]
     seeds += [engine.settling.skipped(new_id, name, "skipped by the rerun") for name in skip]
