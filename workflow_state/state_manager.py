@@ -85,7 +85,7 @@ class StateManager:
             redis.exceptions.ConnectionError, kombu.exceptions.OperationalError: the server, or the broker, is away.
                 The text names the execution, and says whether it is stored.
         """
-        execution_id = execution_id or str(uuid.uuid4())
+        execution_id = str(uuid.uuid4()) if execution_id is None else execution_id
         check_id(execution_id)
         prepared = prepare_plan(plan)
         with told_in_outage(

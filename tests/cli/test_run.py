@@ -15,7 +15,7 @@ from tests.cli.commands import APP, CommandLine
 from tests.cli.processes import COMMAND, environment, piped, run
 from tests.support import wait_until
 from tests.workers import action, plan
-from workflow_state import StateManager
+from workflow_state import PlanValidationError, StateManager
 from workflow_state.embedded import EmbeddedServer
 
 QUICK = {"max_attempts": 2, "min_timeout_in_ms": 50}
@@ -54,6 +54,13 @@ def test_run_prints_the_execution_id_for_scripts_and_for_people(cli: CommandLine
     # The same id again: a cron job that was started twice does its work once.
     assert cli.json("run", file, "--id", name) == {"execution_id": name, "created": False}
     assert len([e for e in cli.manager.history(name) if e.type == "plan.execution.started"]) == 1
+
+
+def test_an_empty_id_is_none(cli: CommandLine) -> None:
+    """`--id "$ORDER"` with a variable that is not set would run the plan each time; it is refused, as in Python."""
+    assert "'' cannot be an execution id" in cli.refused("run", "-", "--id", "", stdin=two_actions(), code=2)
+    with pytest.raises(PlanValidationError, match="invalid_execution_id"):
+        cli.manager.initialize_state(two_actions(), execution_id="", start=False)
 
 
 def test_a_yaml_plan_from_standard_input_keeps_its_values(cli: CommandLine) -> None:

@@ -40,7 +40,9 @@ def run_command(
     """
     if timeout is not None and not (watching or waiting):
         raise click.UsageError("--timeout goes with --watch or --wait")
-    new = _start(session, load_plan(plan), execution_id := execution_id or str(uuid.uuid4()))
+    # An empty one, as of a variable that a script has not set, is none: it would run the plan each time.
+    execution_id = str(uuid.uuid4()) if execution_id is None else execution_id
+    new = _start(session, load_plan(plan), execution_id)
     if not (watching or waiting):
         _print_started(session, execution_id, new=new, as_json=as_json)
         return
