@@ -101,6 +101,8 @@ def test_graph_of_an_execution(cli: CommandLine, three: list[str], tmp_path: Pat
     found = cli.json("graph", "--execution", three[1])
     assert (found["levels"], found["edges"]) == ([["a"], ["b"]], [["a", "b"]])
     assert found["statuses"] == {"a": "failed", "b": "skipped"}
+    assert cli.piped("graph", "--execution", three[1], "--json", "-o", str(tmp_path / "run.json")).stdout == ""
+    assert json.loads((tmp_path / "run.json").read_text()) == found
 
 
 def test_report_of_an_execution(cli: CommandLine, three: list[str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from workflow_state.cli.completion import execution_ids
-from workflow_state.cli.output import json_option, print_json, write_text
+from workflow_state.cli.output import json_option, json_text, write_text
 from workflow_state.cli.plan_file import load_plan, plan_path
 from workflow_state.cli.session import Session, app_option, pass_session
 from workflow_state.compiler import compile_plan
@@ -53,7 +53,7 @@ def graph_command(
     else:
         program = compile_plan(load_plan(str(plan)))
     if as_json:
-        print_json(_document(program, state))
+        write_text(json_text(_document(program, state)), output)
         return
     form = form or SUFFIXES.get(output.suffix.lower() if output else "", "mermaid")
     write_text(DRAW[form](program, state), output)

@@ -49,10 +49,14 @@ def console() -> Console:
 
 def print_json(document: Any, *, lines: bool = False) -> None:
     """One document, indented; or, with ``lines``, one of many, each on a line of its own."""
-    indent = None if lines else 2
-    click.echo(json.dumps(document, indent=indent, ensure_ascii=False))
+    click.echo(json_text(document, lines=lines))
     if lines:
         sys.stdout.flush()
+
+
+def json_text(document: Any, *, lines: bool = False) -> str:
+    """The same, as text."""
+    return json.dumps(document, indent=None if lines else 2, ensure_ascii=False)
 
 
 def say(screen: Console, *parts: str | tuple[str, str]) -> None:
