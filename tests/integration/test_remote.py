@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,11 @@ from workflow_state import (
     execute_plan,
     publish_answer,
 )
+from workflow_state.actions import registry
 from workflow_state.events import answers_queue
+from workflow_state.runtime import outside
+from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.recording import AttemptEnd
 from workflow_state.settings import Settings
 from workflow_state.testing import run_plan
 
@@ -342,3 +347,33 @@ def test_progress_is_seen_while_an_action_runs(own: Site) -> None:
     assert (progress.fraction, progress.message, progress.attempt) == (1.0, "beyond the end", 1)
     own.open_gate(gate)
     assert result.get(timeout=TIMEOUT).action_states["a"].progress == progress
+
+
+def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who records an answer may sleep until its execution was deleted and the id is in use again, by one that waits
+    for its service in an attempt of the same number: that one goes on waiting.
+    """
+    waiting = plan(action("a", "test.unserved", inputs={"value": 1}))
+    manager, execution_id = StateManager(), started(*waiting["actions"]).id
+    output_of = outside._end_of
+
+    def slowly(*given: Any) -> AttemptEnd:
+        manager.cancel_execution(execution_id)
+        manager.wait(execution_id, TIMEOUT)
+        manager.delete(execution_id)
+        wait_until(lambda: gone(execution_id), TIMEOUT)
+        manager.initialize_state(waiting, execution_id=execution_id)
+        wait_until(lambda: is_waiting(execution_id), TIMEOUT)
+        return output_of(*given)
+
+    monkeypatch.setattr(outside, "_end_of", slowly)
+    answer = CompletedAnswer(execution_id=execution_id, action_id="a", attempt=1, output=7)
+    outside.take_answer(engine_of(own.app), registry, answer)
+    assert statuses(manager.get_full_state(execution_id)) == {"a": "running"}
+    manager.cancel_execution(execution_id)
+    manager.wait(execution_id, TIMEOUT)
+
+
+def gone(execution_id: str) -> bool:
+    """Whether nothing is known of an execution."""
+    return StateManager()._store.head(execution_id) is None

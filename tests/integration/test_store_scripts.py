@@ -20,6 +20,7 @@ from workflow_state.program import Step
 from workflow_state.store.batches import BatchStore, End
 from workflow_state.store.closing import ask_to_delete, close, remove
 from workflow_state.store.keys import deadline_member
+from workflow_state.store.outward import OutwardStore
 from workflow_state.store.records import Head, Record, Settled
 from workflow_state.store.redis import Store
 from workflow_state.store.results import ActionResults
@@ -471,11 +472,11 @@ def test_renew(bench: Bench) -> None:
     bench.finish("c", outcome="retry", error=ERROR, delay_ms=5)
     bench.now += 400
     before = bench.record("b"), bench.record("c")
-    assert bench.store.renew(bench.id, [("a", 1), ("b", 1), ("c", 1)], LEASE) == ["b", "c"]
+    assert bench.store.renew(bench.id, [("a", 1), ("b", 1), ("c", 1)], LEASE, "") == ["b", "c"]
     assert (bench.record("a").lease, bench.deadline("a")) == (START + 400 + LEASE, START + 400 + LEASE)
     assert (bench.record("b"), bench.record("c")) == before
-    assert bench.store.renew(bench.id, [("a", 7)], LEASE) == ["a"]
-    assert bench.store.renew("nobody", [("a", 1)], LEASE) == ["a"]
+    assert bench.store.renew(bench.id, [("a", 7)], LEASE, "") == ["a"]
+    assert bench.store.renew("nobody", [("a", 1)], LEASE, "") == ["a"]
 
 
 def test_due_deadlines_are_claimed_once(bench: Bench) -> None:
@@ -583,7 +584,14 @@ def test_a_lease_of_a_deleted_execution_is_none_of_the_next_of_its_id(bench: Ben
         assert batches.finish(bench.id, ends) == (["stale"], None)
     else:
         assert bench.finish(token=slept.token, created=slept.created, **work) == ("stale", None)
+    bench.now += 1
+    assert bench.store.renew(bench.id, [("a", slept.token)], LEASE, slept.created) == ["a"]
+    assert not bench.store.report_progress(bench.id, "a", slept.token, 0.5, "half", slept.created)
+    assert not OutwardStore(bench.store).delegate(bench.id, "a", slept.token, LOOK, slept.created)
     assert bench.everything() == before
+    awake = bench.store.created(bench.id)
+    assert bench.store.renew(bench.id, [("a", slept.token)], LEASE, awake) == []
+    assert bench.store.report_progress(bench.id, "a", slept.token, 0.5, "half", awake)
     assert bench.finish()[0] == "ok"
 
 

@@ -215,7 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Only the holder renews, and never what has ended."""
         execution_id, name = key
         token = self.tokens.get(key, 0) + shift
-        gone = self.store.renew(execution_id, [(name, token)], LEASE)
+        gone = self.store.renew(execution_id, [(name, token)], LEASE, "")
         assert gone == self.model.renew(execution_id, [(name, token)])
         self.call_changes_nothing(bool(gone))
         if not gone:

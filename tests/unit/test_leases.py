@@ -10,7 +10,7 @@ import pytest
 
 from workflow_state.runtime.leases import LeaseKeeper
 
-Renew = Callable[[str, Iterable[tuple[str, int]], int], list[str]]
+Renew = Callable[[str, Iterable[tuple[str, int]], int, str], list[str]]
 
 
 def keeper_of(renew: Renew) -> LeaseKeeper:
@@ -23,12 +23,12 @@ def test_what_is_held_is_renewed() -> None:
     """All leases of an execution in one call, until they are let go."""
     asked: list[tuple[str, list[tuple[str, int]]]] = []
 
-    def renew(execution_id: str, leases: Iterable[tuple[str, int]], _lease_ms: int) -> list[str]:
+    def renew(execution_id: str, leases: Iterable[tuple[str, int]], _lease_ms: int, _created: str) -> list[str]:
         asked.append((execution_id, list(leases)))
         return []
 
     keeper = keeper_of(renew)
-    with keeper.hold("e", ("a", 1), ("b", 3)) as let_go:
+    with keeper.hold("e", "1", ("a", 1), ("b", 3)) as let_go:
         keeper.beat()
         let_go(["a"])
         keeper.beat()
@@ -42,12 +42,28 @@ def test_only_a_lease_that_is_needed_is_missed(caplog: pytest.LogCaptureFixture)
     """
     let_go_of: list[Callable[[Iterable[str]], None]] = []
 
-    def renew(_execution_id: str, leases: Iterable[tuple[str, int]], _lease_ms: int) -> list[str]:
+    def renew(_execution_id: str, leases: Iterable[tuple[str, int]], _lease_ms: int, _created: str) -> list[str]:
         let_go_of[0](["ended"])
         return [name for name, _ in leases]
 
     keeper = keeper_of(renew)
-    with keeper.hold("e", ("ended", 1), ("runs", 1)) as let_go:
+    with keeper.hold("e", "1", ("ended", 1), ("runs", 1)) as let_go:
         let_go_of.append(let_go)
         keeper.beat()
     assert [("'runs'" in text, "'ended'" in text) for text in caplog.messages] == [(True, False)]
+
+
+def test_an_id_that_is_used_again_is_another_lease() -> None:
+    """A process may still run an action of an execution that was deleted when it begins the next one of its id."""
+    asked: list[tuple[str, str, list[tuple[str, int]]]] = []
+
+    def renew(execution_id: str, leases: Iterable[tuple[str, int]], _lease_ms: int, created: str) -> list[str]:
+        asked.append((execution_id, created, list(leases)))
+        return []
+
+    keeper = keeper_of(renew)
+    with keeper.hold("e", "2", ("a", 1)):
+        with keeper.hold("e", "1", ("a", 1)):
+            keeper.beat()
+        keeper.beat()
+    assert asked == [("e", "2", [("a", 1)]), ("e", "1", [("a", 1)]), ("e", "2", [("a", 1)])]

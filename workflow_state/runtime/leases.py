@@ -19,20 +19,28 @@ from workflow_state.telemetry import get_logger
 _STARTING = threading.Lock()
 
 
+#: Execution id, when the execution was created, action id.
+_Lease = tuple[str, str, str]
+
+
 class LeaseKeeper:
     """Renews leases every third of their length. ``lease_ms``: milliseconds."""
 
     def __init__(self, store: Store, lease_ms: int) -> None:
         self._store = store
         self._lease_ms = lease_ms
-        self._held: dict[tuple[str, str], int] = {}
+        self._held: dict[_Lease, int] = {}
         self._lock = threading.Lock()
         self._pid = 0
         self._log = get_logger()
 
     @contextmanager
-    def hold(self, execution_id: str, *leases: tuple[str, int]) -> Iterator[Callable[[Iterable[str]], None]]:
+    def hold(
+        self, execution_id: str, created: str, *leases: tuple[str, int]
+    ) -> Iterator[Callable[[Iterable[str]], None]]:
         """Keep leases, given as (action id, token), alive while the body runs.
+
+        ``created``: of the execution that they are of; its id may be used again meanwhile.
 
         What it gives lets some of them go earlier: those of actions that have ended.
         """
@@ -45,11 +53,11 @@ class LeaseKeeper:
         def let_go(action_ids: Iterable[str]) -> None:
             with self._lock:
                 for name in action_ids:
-                    if self._held.get((execution_id, name)) == tokens.get(name):
-                        self._held.pop((execution_id, name), None)
+                    if self._held.get((execution_id, created, name)) == tokens.get(name):
+                        self._held.pop((execution_id, created, name), None)
 
         with self._lock:
-            self._held.update({(execution_id, name): token for name, token in leases})
+            self._held.update({(execution_id, created, name): token for name, token in leases})
         try:
             yield let_go
         finally:
@@ -59,13 +67,13 @@ class LeaseKeeper:
         """Renew every held lease now."""
         with self._lock:
             held = dict(self._held)
-        by_execution: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for (execution_id, action_id), token in held.items():
-            by_execution[execution_id].append((action_id, token))
-        for execution_id, leases in by_execution.items():
-            for action_id in self._store.renew(execution_id, leases, self._lease_ms):
+        by_execution: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+        for (execution_id, created, action_id), token in held.items():
+            by_execution[execution_id, created].append((action_id, token))
+        for (execution_id, created), leases in by_execution.items():
+            for action_id in self._store.renew(execution_id, leases, self._lease_ms, created):
                 # An action that ends meanwhile has no lease any more, which is as it should be.
-                if (execution_id, action_id) in self._held:
+                if (execution_id, created, action_id) in self._held:
                     self._log.warning("lease lost", execution_id=execution_id, action_id=action_id)
 
     def _start_thread(self) -> None:

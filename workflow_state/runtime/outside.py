@@ -31,7 +31,7 @@ def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> Non
     """Record what a service says; what nobody waits for (any more) is dropped, with a word in the log."""
     log = engine.log.bind(execution_id=answer.execution_id, action_id=answer.action_id)
     try:
-        step, record = _look_up(engine, answer.execution_id, answer.action_id)
+        created, step, record = _look_up(engine, answer.execution_id, answer.action_id)
     except (ExecutionNotFoundError, ActionNotFoundError) as error:
         log.warning("answer dropped", reason=str(error))
         return
@@ -41,7 +41,7 @@ def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> Non
     recording = Recording(engine, answer.execution_id, answer.action_id)
     end = _end_of(answer, recording, registry, step)
     try:
-        recording.record_from_outside(step, Begun.on_record(record), end)
+        recording.record_from_outside(step, Begun.on_record(record, created), end)
     except Ignore as refused:
         log.info("answer dropped", reason=str(refused))
 
@@ -88,7 +88,7 @@ def record_result(
         ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
         InvalidTransitionError: no service and no person is waited for; nothing was changed.
     """
-    step, record = _look_up(engine, execution_id, action_id)
+    created, step, record = _look_up(engine, execution_id, action_id)
     if _with_service(record) and not isinstance(result, Skipped):
         recording = Recording(engine, execution_id, action_id)
         given: Answer = (
@@ -98,7 +98,7 @@ def record_result(
         )
         end = _end_of(given, recording, registry, step)
         try:
-            recording.record_from_outside(step, Begun.on_record(record), end)
+            recording.record_from_outside(step, Begun.on_record(record, created), end)
         except Ignore:
             raise _illegal(execution_id, action_id, "not waited for any more") from None
     elif record.status == "pending" and record.phase == "confirmation" and not isinstance(result, Skipped):
@@ -152,13 +152,15 @@ def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success 
     recording.record_from_outside(step, begun, end)
 
 
-def _look_up(engine: Engine, execution_id: str, action_id: str) -> tuple[Step, Record]:
-    program = engine.programs.get(execution_id)
+def _look_up(engine: Engine, execution_id: str, action_id: str) -> tuple[str, Step, Record]:
+    """When the execution was created, the step and, read last, the record of an action."""
+    created = engine.store.created(execution_id)
+    program = engine.programs.get(execution_id, created)
     if program is None:
         raise ExecutionNotFoundError(execution_id)
     if action_id not in program.steps:
         raise ActionNotFoundError(execution_id, action_id, program.steps)
-    return program.steps[action_id], engine.store.records(execution_id, [action_id])[action_id]
+    return created, program.steps[action_id], engine.store.records(execution_id, [action_id])[action_id]
 
 
 def _with_service(record: Record) -> bool:

@@ -74,10 +74,10 @@ def request(
 
 def leave(engine: Engine, step: Step, execution_id: str, begun: Begun) -> None:
     """Leave an attempt to the service that was asked: no lease, and a time to answer in."""
-    OutwardStore(engine.store).delegate(execution_id, step.id, begun.token, _timeout_ms(engine, step))
+    OutwardStore(engine.store).delegate(execution_id, step.id, begun.token, _timeout_ms(engine, step), begun.created)
 
 
-def unanswered(engine: Engine, step: Step, execution_id: str, record: Record) -> None:
+def unanswered(engine: Engine, step: Step, execution_id: str, record: Record, created: str) -> None:
     """Fail an attempt whose service did not answer in time; the retry policy says what follows.
 
     Called in a worker's main loop, which must not wait for a server that is away: the next look tries again.
@@ -88,7 +88,7 @@ def unanswered(engine: Engine, step: Step, execution_id: str, record: Record) ->
         message=message,
         suggestion="see that the service listens for action.execute.requested, or give the action a longer timeout",
     )
-    begun = Begun.on_record(record)
+    begun = Begun.on_record(record, created)
     recording = Recording(engine, execution_id, step.id, tries=1)
     try:
         recording.record_from_outside(step, begun, AttemptEnd(error=error))

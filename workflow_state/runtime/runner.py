@@ -78,7 +78,7 @@ class Delivery:
         if begun.answer != "lease":
             self.refused(begun)
             raise Ignore(begun.answer)
-        with self.engine.leases.hold(self.execution_id, (self.action_id, begun.token)):
+        with self.engine.leases.hold(self.execution_id, begun.created, (self.action_id, begun.token)):
             result = self.run(program, step, begun)
         if result is None:
             if self.recording.watched is not None:
@@ -117,14 +117,15 @@ class Delivery:
         The child could not do it any more. Without this its lease would end a little later, and the
         attempt would count as lost rather than as timed out.
         """
-        program = self.engine.programs.get(self.execution_id)
+        created = self.engine.store.created(self.execution_id)
+        program = self.engine.programs.get(self.execution_id, created)
         record = self.engine.store.records(self.execution_id, [self.action_id])[self.action_id]
         running = record.status == "running" and record.phase is None
         # Another attempt means another delivery took over: its lease is not ours to end.
         if program is None or not running or record.attempt != self.attempt:
             return
         step = program.steps[self.action_id]
-        begun = Begun.on_record(record)
+        begun = Begun.on_record(record, created)
         end = AttemptEnd(error=describe_error(SoftTimeLimitExceeded(), step.timeout))
         try:
             self.recording.record_from_outside(step, begun, end)
@@ -215,7 +216,7 @@ class Delivery:
                 return
             last[0] = time.monotonic()
             try:
-                store.report_progress(execution_id, action_id, begun.token, fraction, message)
+                store.report_progress(execution_id, action_id, begun.token, fraction, message, begun.created)
             except Exception as error:
                 if not is_outage(error):
                     raise

@@ -91,7 +91,7 @@ class Sweeper:
             # The deadline may have been pushed back by a look before, or this look be early.
             if (record.due or 0) <= engine.store.now():
                 engine.observers.tell("swept", "remote_unanswered", 1)
-                remote.unanswered(engine, program.steps[action_id], execution_id, record)
+                remote.unanswered(engine, program.steps[action_id], execution_id, record, head.created if head else "")
         elif head is not None and head.paused and not head.stopping:
             engine.log.debug("left until it is resumed", execution_id=execution_id, action_id=action_id)
         elif record.status == "running" or record.phase == "confirmed":

@@ -14,11 +14,14 @@ class OutwardStore:
         self._store = store
         self._keys = store.keys
 
-    def delegate(self, execution_id: str, action_id: str, token: int, answer_ms: int) -> bool:
-        """Leave an attempt to a remote service; False when it has ended or is not the token's any more."""
+    def delegate(self, execution_id: str, action_id: str, token: int, answer_ms: int, created: str = "") -> bool:
+        """Leave an attempt to a remote service; False when it has ended or is not the token's any more.
+
+        ``created``: of the execution that is meant, "" whichever has the id.
+        """
         keys = self._keys
         names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
-        return bool(self._store.run("delegate", names, [execution_id, action_id, token, answer_ms]))
+        return bool(self._store.run("delegate", names, [execution_id, action_id, token, answer_ms, created]))
 
     def unsent(self, execution_id: str, owner: str, lease_ms: int, sent: int | None) -> list[LogEntry] | None:
         """Claim what listeners have not been sent yet: [] when there is nothing, None when another is at it.

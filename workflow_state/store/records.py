@@ -157,9 +157,12 @@ class Begun:
     created: str = ""
 
     @classmethod
-    def on_record(cls, record: Record) -> Begun:
-        """The attempt that a record says is under way; who has it is elsewhere."""
-        return cls("lease", record.attempt, record.token, record.lost, at=record.attempt_at or 0)
+    def on_record(cls, record: Record, created: str) -> Begun:
+        """The attempt that a record says is under way; who has it is elsewhere.
+
+        ``created``: of its execution, read before the record.
+        """
+        return cls("lease", record.attempt, record.token, record.lost, at=record.attempt_at or 0, created=created)
 
     @classmethod
     def read(cls, reply: Sequence[Any], created: str = "") -> Begun:

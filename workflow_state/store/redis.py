@@ -169,11 +169,13 @@ class Store(Reader):
         ]
         return [self.results.key(execution_id, action_id)], args
 
-    def report_progress(self, execution_id: str, action_id: str, token: int, fraction: float, message: str) -> bool:
-        """Note how far an attempt has come; False when it has ended or is not the token's any more."""
+    def report_progress(
+        self, execution_id: str, action_id: str, token: int, fraction: float, message: str, created: str = ""
+    ) -> bool:
+        """Note how far an attempt has come; False when it is not under way any more. ``created``: as of ``begin``."""
         keys = self.keys
         names = [keys.execution(execution_id), keys.actions(execution_id), keys.progress(execution_id)]
-        return bool(self.run("progress", names, [execution_id, action_id, token, fraction, message], 1))
+        return bool(self.run("progress", names, [execution_id, action_id, token, fraction, message, created], 1))
 
     def advance(
         self,
@@ -320,12 +322,12 @@ class Store(Reader):
         reply = self.run("finalize", names, args)
         return (reply[0].decode(), (reply[1] or b"{}").decode()) if reply else None
 
-    def renew(self, execution_id: str, leases: Iterable[tuple[str, int]], lease_ms: int) -> list[str]:
-        """Renew leases given as (action id, token); the ids of those held no more."""
+    def renew(self, execution_id: str, leases: Iterable[tuple[str, int]], lease_ms: int, created: str) -> list[str]:
+        """Renew leases given as (action id, token); the ids of those held no more. ``created``: as of ``begin``."""
         keys = self.keys
         names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
         flat = [item for lease in leases for item in lease]
-        return [name.decode() for name in self.run("renew", names, [execution_id, lease_ms, *flat])]
+        return [name.decode() for name in self.run("renew", names, [execution_id, lease_ms, created, *flat])]
 
     def due(self, limit: int, push_back_ms: int) -> list[tuple[str, str]]:
         """Claim passed deadlines: (execution id, action id or "") of each."""
