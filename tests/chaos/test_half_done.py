@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support import wait_until
 from workflow_state import InvalidTransitionError
 from workflow_state.runtime.engine import engine_of
 from workflow_state.store.redis import Store
+from workflow_state.validation import prepare_plan
 
 BOUND = 30.0
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25}
@@ -67,6 +69,28 @@ def test_a_lost_action_of_a_cancelled_execution_is_not_started_again(scene: Scen
     found = state.action_states["wait"]
     assert (state.status, found.status, found.error.category) == ("cancelled", "failed", "user_cancelled")
     assert len(scene.journal.starts(execution_id)) == 1
+
+
+def test_an_execution_that_is_cancelled_while_its_end_is_worked_out_is_cancelled(scene: Scene, fleet: Fleet) -> None:
+    """The last action has ended, and a worker is about to say how the execution did when a cancel is accepted: the
+    execution is ``cancelled``, as who cancels was told, and what was done is kept.
+    """
+    engine, execution_id = engine_of(scene.app), uuid.uuid4().hex
+    work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
+    engine.accept(prepare_plan({"id": "late", "schedule": "levels", "actions": [work]}), execution_id, {})
+    store = engine.store
+    assert store.advance(execution_id, 0, 1, 0, [], "", "me", LOOK_AFTER)
+    begun = store.begin(execution_id, "work", 1, "me/1", LOOK_AFTER, [], 0)
+    payload = store.results.success(execution_id, "work", 7)
+    _, head = store.finish(execution_id, "work", begun.token, "completed", payload=payload, look_after_ms=LOOK_AFTER)
+    assert store.cancel(execution_id, "enough", LOOK_AFTER)[0] == "cancelled"
+    engine.advance(execution_id, head)
+    state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert (state.status, state.error.message, state.action_states["work"].status) == (
+        "cancelled",
+        "enough",
+        "completed",
+    )
 
 
 def test_a_driver_that_died_after_its_last_change_ends_the_execution_when_it_repeats_it(scene: Scene) -> None:

@@ -267,6 +267,10 @@ class Engine:
         status = "cancelled" if head.cancel else "failed" if error else "completed"
         ended = self.store.finalize(execution_id, status, error, self.settings.lease_ms)
         reached("ended")
+        if ended and ended[0] not in ("completed", "failed", "cancelled"):
+            # It was cancelled since the head was read.
+            now = self.store.head(execution_id)
+            return self._end(execution_id, program, now) if now is not None else "{}"
         return ended[1] if ended else "{}"
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:

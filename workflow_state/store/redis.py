@@ -316,7 +316,10 @@ class Store(Reader):
     def finalize(
         self, execution_id: str, status: str, error: ErrorDetail | None, look_after_ms: int
     ) -> tuple[str, str] | None:
-        """End the execution; the status it has now and what its caller hung on it (JSON), None when it is unknown."""
+        """End the execution; the status it has now and what its caller hung on it (JSON), None when it is unknown.
+
+        It goes on when it was cancelled meanwhile, and is to end otherwise.
+        """
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
         reply = self.run("finalize", names, args)
