@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
+from tests.integration.apps import annotated_app
 from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, output, run
 from tests.support import wait_until
-from tests.workers import Site, action, plan
+from tests.workers import EFFECTS, Site, action, plan
 from workflow_state import (
     ErrorCategory,
     PlanExecutionError,
@@ -91,6 +92,16 @@ HARSH: dict[str, Any] = {
     "task_default_priority": 5,
     "result_backend_always_retry": False,
     "task_remote_tracebacks": True,
+    "task_annotations": {
+        "*": {
+            "max_retries": 0,
+            "ignore_result": True,
+            "acks_late": False,
+            "reject_on_worker_lost": False,
+            "track_started": True,
+            "store_errors_even_if_ignored": True,
+        }
+    },
 }
 
 
@@ -149,6 +160,23 @@ def test_a_time_limit_of_the_app(fresh: Site, limit: str) -> None:
     error = StateManager().get_full_state(failed.value.execution_id).action_states["a"].error
     assert error is not None
     assert error.category == ErrorCategory.NETWORK_TIMEOUT
+
+
+def test_hooks_of_the_app(fresh: Site) -> None:
+    """Functions that an app has for the end of all of its tasks are called, and the engine's own are, too: an attempt
+    over the hard time limit is a timeout and no lost worker, and the execution is closed.
+    """
+    fresh.module = annotated_app.__name__
+    fresh.settings(task_time_limit=1, workflow_state={"lease": 20})
+    fresh.start_worker()
+    state = run(plan(action("a", "test.gate", inputs={"name": uuid.uuid4().hex}, retry=ONCE)))
+    error = state.action_states["a"].error
+    assert error is not None
+    assert error.category == ErrorCategory.NETWORK_TIMEOUT
+    wait_until(lambda: fresh.fields(state.id).get("closed"), TIMEOUT)
+    assert "workflow_state.execute_action TimeLimitExceeded" in fresh.notes("failed")
+    wait_until(lambda: "workflow_state.finish FAILURE" in fresh.notes("returned"), TIMEOUT)
+    fresh.redis.delete(f"{EFFECTS}:failed", f"{EFFECTS}:returned")
 
 
 def test_routes_of_the_app(fresh: Site) -> None:

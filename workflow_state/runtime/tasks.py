@@ -79,6 +79,21 @@ _CARRIED = (
 )
 
 
+#: What ``task_annotations`` for all tasks must not change.
+_NOT_FOR_ANNOTATIONS = (
+    *("max_retries", "acks_late", "reject_on_worker_lost", "track_started"),
+    *("ignore_result", "store_errors_even_if_ignored"),
+)
+
+
+def _one_after_the_other(ours: Callable[..., None], theirs: Callable[..., None]) -> Callable[..., None]:
+    def hook(*args: Any) -> None:
+        ours(*args)
+        theirs(*args)
+
+    return hook
+
+
 class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     """Base of the engine's tasks: a lost server is no failure of theirs, the message comes again."""
 
@@ -91,6 +106,18 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     # write STARTED over a result, and a lost process a failure that is none.
     track_started = False
     store_errors_even_if_ignored = False
+
+    @classmethod
+    def annotate(cls) -> None:
+        """As ``Task.annotate``; what the engine rests on stays, an app's hooks are called after ours."""
+        own = {name: getattr(cls, name) for name in _NOT_FOR_ANNOTATIONS}
+        hooks = {name: getattr(super(cls, cls), name) for name in ("on_failure", "after_return")}
+        super().annotate()
+        for name, value in own.items():
+            setattr(cls, name, value)
+        for name, ours in hooks.items():
+            if (theirs := cls.__dict__.get(name)) is not None:
+                setattr(cls, name, _one_after_the_other(ours, theirs))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.request.called_directly:
