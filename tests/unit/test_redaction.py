@@ -240,6 +240,31 @@ def test_secrets_in_conditions_and_outcomes() -> None:
     assert state.error.message.endswith("t: ${r.output.token} equals does not hold; the values are secret")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${r.output.token}",
+        "Bearer ${r.output.token}",
+        "${r.output.login.credentials}",
+        "all: ${r.output}",
+        "${r.output}",
+    ],
+)
+def test_a_secret_that_a_reference_reads(value: str) -> None:
+    """What bears a secret name in an output is secret for who reads it, under whatever name and in whatever text."""
+
+    def use(value: object) -> None:
+        raise ActionError(f"refused {value}")
+
+    read = {"id": "r", "action_definition_id": "read"}
+    use_it = {"id": "u", "action_definition_id": "use", "dependencies": ["r"], "inputs": {"value": value}}
+    given = {"read": lambda: {**reads(), "login": {"credentials": ["user-17", "hunter2"]}}, "use": use}
+    error = run_plan({"actions": [read, {**use_it, "retry": {"max_attempts": 1}}]}, given).action_states["u"].error
+    assert error is not None
+    assert "hunter2" not in error.model_dump_json()
+    assert REDACTED in error.message
+
+
 def reads() -> dict[str, str]:
     """Has a secret in its output."""
     return {"token": "hunter2"}

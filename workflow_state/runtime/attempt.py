@@ -16,7 +16,7 @@ from workflow_state.budget import Budget
 from workflow_state.models import ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.redaction import DEFAULT, Redactor
-from workflow_state.references import Outcome, resolve_value
+from workflow_state.references import Missing, Outcome, find_references, look_up, resolve_value
 from workflow_state.runtime.failures import describe_error, format_traceback
 from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound, report_error
 
@@ -58,7 +58,7 @@ def run_attempt(
         caught: what is the attempt's error when it is raised; all else is the caller's.
     """
     inputs: dict[str, JsonValue] = {}
-    secrets = AttemptSecrets(lambda: secrets_given(step, inputs, actions, redactor))
+    secrets = AttemptSecrets(lambda: secrets_given(program, step, outcomes, inputs, actions, redactor))
     with attempt_bound(attempt, secrets):
         try:
             inputs = resolve_inputs(program, step, outcomes, max_input_size)
@@ -101,7 +101,26 @@ def failed(
     return AttemptResult(error=detail, traceback=format_traceback(error, redactor, secrets))
 
 
-def secrets_given(step: Step, inputs: Mapping[str, JsonValue], actions: ActionRegistry, redactor: Redactor) -> set[str]:
-    """What an attempt is given that is secret, by name or by the action's type hints."""
+def secrets_given(
+    program: Program,
+    step: Step,
+    outcomes: Mapping[str, Outcome],
+    inputs: Mapping[str, JsonValue],
+    actions: ActionRegistry,
+    redactor: Redactor,
+) -> set[str]:
+    """What an attempt is given that is secret: by its name here, or where a reference reads it, or by type hints."""
     declared = actions.get(step.definition).secrets_in(inputs) if step.definition in actions else set()
-    return redactor.secrets_in(dict(inputs)) | declared
+    return redactor.secrets_in(dict(inputs)) | declared | _secrets_read(program, step, outcomes, redactor)
+
+
+def _secrets_read(program: Program, step: Step, outcomes: Mapping[str, Outcome], redactor: Redactor) -> set[str]:
+    """What references read that is secret where it stands, also in the middle of a text."""
+    seen = rules.see_through(program, step.sources, outcomes)
+    found: set[str] = set()
+    for reference in find_references(dict(step.inputs)):
+        value = look_up(reference, seen)
+        if not isinstance(value, Missing):
+            name = next((part for part in reference.path if redactor.hides(part)), "")
+            found |= redactor.secrets_in({str(name): value})
+    return found

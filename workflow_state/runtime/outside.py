@@ -130,7 +130,7 @@ def _secrets_of(recording: Recording, registry: ActionRegistry, step: Step) -> s
     if program is None:
         return set()
     outcomes = engine.store.outcomes(execution_id, list(step.sources), with_outputs=True)
-    return secrets_given(step, resolve_inputs(program, step, outcomes), registry, engine.redactor)
+    return secrets_given(program, step, outcomes, resolve_inputs(program, step, outcomes), registry, engine.redactor)
 
 
 def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success | Failure) -> None:

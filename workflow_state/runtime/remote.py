@@ -41,7 +41,7 @@ def request(
 ) -> AttemptEnd | None:
     """Ask the service for one attempt; None when it was asked, else why it could not be."""
     inputs: dict[str, JsonValue] = {}
-    secrets = AttemptSecrets(lambda: secrets_given(step, inputs, registry, engine.redactor))
+    secrets = AttemptSecrets(lambda: secrets_given(program, step, outcomes, inputs, registry, engine.redactor))
     with attempt_bound(AttemptInfo.of(program, step, execution_id, begun.attempt), secrets):
         try:
             inputs = resolve_inputs(program, step, outcomes, engine.settings.max_input_size)
