@@ -5,6 +5,7 @@ Work that meets one is tried again: first where it stands, then by its message, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
 _REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
 #: Beginnings of such replies for which the client has no class: no disk to write to, too few replicas, a long script.
 _REFUSALS = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+#: How Redis before 7 gives any of them to a script that was about to write: within an error of the script.
+_REFUSED_SCRIPT = re.compile(r"Error running script .*: -(OOM|READONLY|NOREPLICAS|MISCONF) ")
 
 
 @contextmanager
@@ -43,4 +46,7 @@ def is_outage(error: BaseException | None) -> bool:
 
 def refuses(error: BaseException | None) -> bool:
     """Whether it is the answer of a server that does not write now."""
-    return isinstance(error, _REFUSING) or (isinstance(error, ResponseError) and str(error).startswith(_REFUSALS))
+    if isinstance(error, _REFUSING):
+        return True
+    text = str(error)
+    return isinstance(error, ResponseError) and bool(text.startswith(_REFUSALS) or _REFUSED_SCRIPT.match(text))
