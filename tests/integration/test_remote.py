@@ -16,6 +16,7 @@ from workflow_state import (
     ActionRegistry,
     ActionRequested,
     CompletedAnswer,
+    ErrorDetail,
     ExecutionState,
     FailedAnswer,
     Failure,
@@ -29,6 +30,7 @@ from workflow_state.actions import registry
 from workflow_state.events import answers_queue
 from workflow_state.runtime import outside
 from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.failures import MESSAGE_LIMIT
 from workflow_state.runtime.recording import AttemptEnd
 from workflow_state.settings import Settings
 from workflow_state.testing import run_plan
@@ -208,6 +210,19 @@ def test_an_answer_that_cannot_be_kept_fails_the_attempt(own: Site, field: str) 
     error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
     assert error is not None
     assert error.category == "api_response_malformed"
+
+
+def test_a_huge_error_of_a_service_is_cut(own: Site) -> None:
+    """What a service says of its failure is kept in part, as what an action raises is: records stay small."""
+    state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
+    much = "y" * 200_000
+    told = ErrorDetail(category="auth_expired", message=much, code=much, suggestion=much, context={"dump": [much]})
+    publish_answer(own.app, FailedAnswer(execution_id=state.id, action_id="a", error=told))
+    error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
+    assert error is not None
+    assert (error.category, error.retryable) == ("auth_expired", True)
+    assert error.message == "y" * (MESSAGE_LIMIT - 1) + "…"
+    assert len(error.model_dump_json()) < 20_000
 
 
 @pytest.mark.parametrize(

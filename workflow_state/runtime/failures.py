@@ -51,6 +51,24 @@ def describe_error(
         return ErrorDetail(category=ErrorCategory.ACTION_FAILED, message=message)
 
 
+def cut_error(error: ErrorDetail, redactor: Redactor, secrets: Collection[str]) -> ErrorDetail:
+    """An error that came as one from elsewhere, as records keep it: cut as those that are raised here.
+
+    Args:
+        error: as it was told.
+        redactor: what it hides by name is left out of the error's context.
+        secrets: texts to take out wherever they are.
+    """
+    shorten = _Shortener(redactor, secrets)
+    texts = {name: shorten(text) for name in ("message", "code", "suggestion") if (text := getattr(error, name))}
+    context = redactor.clean(error.context, secrets)
+    try:
+        Budget(CONTEXT_LIMIT).spend(context)
+    except InputTooLargeError:
+        context = {"unreadable": shorten(repr(context))}
+    return error.model_copy(update={**texts, "context": context})
+
+
 def _describe(error: BaseException, timeout_ms: int | None, redactor: Redactor, shorten: _Shortener) -> ErrorDetail:
     match error:
         case ActionError():

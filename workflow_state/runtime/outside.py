@@ -20,6 +20,7 @@ from workflow_state.models import ActionResult, ErrorCategory, ErrorDetail, Fail
 from workflow_state.program import Step
 from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
+from workflow_state.runtime.failures import cut_error
 from workflow_state.runtime.recording import AttemptEnd, Recording
 from workflow_state.store.records import Begun, Record
 
@@ -112,7 +113,7 @@ def record_result(
 def _end_of(answer: Answer, recording: Recording, registry: ActionRegistry, step: Step) -> AttemptEnd:
     if not isinstance(answer, CompletedAnswer):
         secrets = _secrets_of(recording, registry, step)
-        return AttemptEnd(error=recording.engine.redactor.clean_error(answer.error, secrets))
+        return AttemptEnd(error=cut_error(answer.error, recording.engine.redactor, secrets))
     output = answer.output
     if step.definition in registry:
         try:
