@@ -13,6 +13,7 @@ a text, or a key in an object.
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -40,6 +41,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LENGTH",
     "MAX_TOKENS",
+    "MAX_VALUES_COMPARED",
     "MAX_VALUES_SHOWN",
     "MAX_VALUE_DEPTH",
     "MAX_VALUE_SHOWN",
@@ -53,6 +55,8 @@ __all__ = [
 
 #: How deep ``==`` and ``in`` look into values.
 MAX_VALUE_DEPTH: Final = 100
+#: How many values all comparisons of one condition look at together. More than one result can hold, by default.
+MAX_VALUES_COMPARED: Final = 10_000_000
 #: How many values :func:`describe` shows, and about how many characters of each.
 MAX_VALUES_SHOWN: Final = 10
 MAX_VALUE_SHOWN: Final = 80
@@ -76,9 +80,10 @@ def evaluate(expression: Expression, outcomes: Mapping[str, Outcome]) -> bool:
 
     Raises:
         ConditionEvaluationError: it orders values, or searches in one, whose types do not go together,
-            or compares values that nest deeper than :data:`MAX_VALUE_DEPTH`.
+            or compares values that nest deeper than :data:`MAX_VALUE_DEPTH`, or more of them than
+            :data:`MAX_VALUES_COMPARED`.
     """
-    return _holds(expression.root, outcomes)
+    return _holds(expression.root, outcomes, _Effort(MAX_VALUES_COMPARED))
 
 
 def describe(expression: Expression, outcomes: Mapping[str, Outcome]) -> str:
@@ -113,12 +118,32 @@ def json_equal(left: Any, right: Any) -> bool:
     Raises:
         ConditionEvaluationError: they nest deeper than :data:`MAX_VALUE_DEPTH`.
     """
+    return _equal(left, right, _Effort(math.inf))
+
+
+class _Effort:
+    """How many values may still be compared: a plan from outside must not keep a worker at its conditions."""
+
+    def __init__(self, left: float) -> None:
+        self._left = left
+
+    def spend(self) -> None:
+        """Count one value; raises ``ConditionEvaluationError`` when there were too many."""
+        self._left -= 1
+        if self._left < 0:
+            raise ConditionEvaluationError(
+                f"A condition compares at most {MAX_VALUES_COMPARED} values: let an action look for what it is about"
+            )
+
+
+def _equal(left: Any, right: Any, effort: _Effort) -> bool:
     stack: list[Iterator[tuple[Any, Any]]] = [iter([(left, right)])]
     while stack:
         pair = next(stack[-1], None)
         if pair is None:
             stack.pop()
             continue
+        effort.spend()
         one, other = pair
         if kind_of(one) != kind_of(other) or isinstance(one, Missing):
             return False
@@ -138,41 +163,41 @@ def json_equal(left: Any, right: Any) -> bool:
     return True
 
 
-def _holds(node: Node, outcomes: Mapping[str, Outcome]) -> bool:
+def _holds(node: Node, outcomes: Mapping[str, Outcome], effort: _Effort) -> bool:
     match node:
         case And(operands):
-            return all(_holds(operand, outcomes) for operand in operands)
+            return all(_holds(operand, outcomes, effort) for operand in operands)
         case Or(operands):
-            return any(_holds(operand, outcomes) for operand in operands)
+            return any(_holds(operand, outcomes, effort) for operand in operands)
         case Not(operand):
-            return not _holds(operand, outcomes)
+            return not _holds(operand, outcomes, effort)
         case Comparison():
-            return _compare(node, _value(node.left, outcomes), _value(node.right, outcomes))
+            return _compare(node, _value(node.left, outcomes, effort), _value(node.right, outcomes, effort), effort)
         case _:
-            return bool(_value(node, outcomes))
+            return bool(_value(node, outcomes, effort))
 
 
-def _value(node: Node, outcomes: Mapping[str, Outcome]) -> JsonValue | Missing:
+def _value(node: Node, outcomes: Mapping[str, Outcome], effort: _Effort) -> JsonValue | Missing:
     match node:
         case Constant(value):
             return value
         case Read(reference):
             return look_up_or_default(reference, outcomes)
         case _:
-            return _holds(node, outcomes)
+            return _holds(node, outcomes, effort)
 
 
-def _compare(node: Comparison, left: Any, right: Any) -> bool:
+def _compare(node: Comparison, left: Any, right: Any, effort: _Effort) -> bool:
     missing = isinstance(left, Missing) or isinstance(right, Missing)
     match node.operator:
         case "==":
-            return json_equal(left, right)
+            return _equal(left, right, effort)
         case "!=":
-            return not json_equal(left, right)
+            return not _equal(left, right, effort)
         case "in":
-            return not missing and _contains(node, left, right)
+            return not missing and _contains(node, left, right, effort)
         case "not in":
-            return missing or not _contains(node, left, right)
+            return missing or not _contains(node, left, right, effort)
         case _:
             return not missing and _ordered(node, left, right)
 
@@ -184,9 +209,9 @@ def _ordered(node: Comparison, left: Any, right: Any) -> bool:
     return _ORDERINGS[node.operator](left, right)
 
 
-def _contains(node: Comparison, item: Any, container: Any) -> bool:
+def _contains(node: Comparison, item: Any, container: Any, effort: _Effort) -> bool:
     if isinstance(container, list):
-        return any(json_equal(item, other) for other in container)
+        return any(_equal(item, other, effort) for other in container)
     if isinstance(container, str | dict) and isinstance(item, str):
         return item in container
     rule = "'in' looks for a value in a list, a text in a text or a key in an object"
@@ -238,7 +263,7 @@ def _static(node: Node) -> bool | None:
     if _reads(node):
         return None
     try:
-        return _holds(node, {})
+        return _holds(node, {}, _Effort(MAX_VALUES_COMPARED))
     except ConditionEvaluationError:
         return None
 

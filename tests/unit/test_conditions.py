@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from workflow_state import conditions
 from workflow_state.conditions import (
     MAX_DEPTH,
     MAX_LENGTH,
@@ -557,6 +558,27 @@ class TestLimits:
     def test_depth_is_counted_where_it_is(self) -> None:
         """Many groups side by side are not deep."""
         assert holds(" and ".join(["(not (0))"] * 60))
+
+    @pytest.mark.parametrize(
+        "term", ["0 in ${a.output}", "${a.output} != ${b.output}", "not ${a.output} in ${c.output}"]
+    )
+    def test_the_number_of_values_compared_is_bounded(self, term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """All comparisons together look at ``MAX_VALUES_COMPARED`` values at most, however large outputs are, and
+        however often they are named. Sizes do not matter where it is decided sooner.
+        """
+        monkeypatch.setattr(conditions, "MAX_VALUES_COMPARED", 5_000)
+        many = [1] * 1_000
+        outcomes = {
+            "a": Outcome("completed", many),
+            "b": Outcome("completed", list(many)),
+            "c": Outcome("completed", [many]),
+        }
+        evaluate(parse_condition(" or ".join([term] * 4)), outcomes)
+        costly = parse_condition(" or ".join([term] * 60))
+        with pytest.raises(ConditionEvaluationError, match="at most 5000 values"):
+            evaluate(costly, outcomes)
+        assert "cannot be evaluated" in describe(costly, outcomes)
+        assert evaluate(parse_condition(" and ".join(["1 in ${a.output}"] * 60)), outcomes)
 
 
 class TestDescribe:
