@@ -30,7 +30,7 @@ from workflow_state.runtime.manual import ManualDriver, check_size, result_for, 
 from workflow_state.runtime.outside import record_result
 from workflow_state.runtime.reporting import secrets_given_in
 from workflow_state.runtime.rerun import rerun
-from workflow_state.runtime.submission import PlanResult, check_id
+from workflow_state.runtime.submission import PlanResult, check_compression, check_id
 from workflow_state.runtime.tasks import PlanTask, execute_plan
 from workflow_state.store.history import await_end, await_events, read_events
 from workflow_state.store.index import Wanted, in_milliseconds, read_page
@@ -82,12 +82,15 @@ class StateManager:
 
         Raises:
             PlanValidationError: with every problem of the plan, a cycle among them.
+            ConfigurationError: messages cannot be compressed as is asked for; nothing is stored.
             redis.exceptions.ConnectionError, kombu.exceptions.OperationalError: the server, or the broker, is away.
                 The text names the execution, and says whether it is stored.
         """
         execution_id = str(uuid.uuid4()) if execution_id is None else execution_id
         check_id(execution_id)
         prepared = prepare_plan(plan)
+        if start:
+            check_compression(self._engine.app)
         with told_in_outage(
             f"execution {execution_id!r} may be stored: the same call with this execution_id stores it once"
         ):
@@ -360,16 +363,8 @@ class StateManager:
             InvalidTransitionError: the execution has not ended.
             PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON or too large.
         """
-        new_id = str(uuid.uuid4())
-        rerun(
-            self._engine,
-            execution_id,
-            new_id,
-            from_action=from_action,
-            inputs=inputs or {},
-            skip=skip,
-            results=results or {},
-        )
+        new_id, edited, given = str(uuid.uuid4()), inputs or {}, results or {}
+        rerun(self._engine, execution_id, new_id, from_action=from_action, inputs=edited, skip=skip, results=given)
         return self._execute_plan.AsyncResult(new_id)
 
     def _end(self, execution_id: str, action_id: str, result: ActionResult) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from celery import Celery, chain
+from celery.exceptions import ImproperlyConfigured
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -28,6 +29,7 @@ from tests.workers import ROOT, Site, action, plan
 from workflow_state import (
     ActionFailedError,
     BackendNotSupportedError,
+    ConfigurationError,
     ErrorCategory,
     PlanExecutionError,
     PlanValidationError,
@@ -348,6 +350,23 @@ def test_the_error_of_a_broker_that_is_away_names_the_execution(fresh: Site) -> 
         assert StateManager().get_full_state(stored).status == "running"
     with fresh.current():
         StateManager().cancel_execution(stored)
+
+
+def test_a_compression_that_is_not_there_is_named(fresh: Site) -> None:
+    """The message says which setting it is, or which option, and what there is; nothing is stored or sent."""
+    bad = plan(action("a"))
+    with client(fresh.url, fresh.url, task_compression="nonsense"):
+        for send in (execute_plan.delay, lambda given: StateManager().initialize_state(given)):
+            with pytest.raises(ConfigurationError, match=r"setting task_compression is 'nonsense'.*gzip"):
+                send(bad)
+    with client(fresh.url, fresh.url, result_compression="nonsense"):
+        with pytest.raises(ImproperlyConfigured, match="result_compression"):
+            execute_plan.delay(bad)
+        with pytest.raises(BackendNotSupportedError, match="result_compression"):
+            StateManager()
+    with client(fresh.url, fresh.url), pytest.raises(ConfigurationError, match="option compression is 'odd'"):
+        execute_plan.apply_async((bad,), compression="odd")
+    assert fresh.all_keys() == set()
 
 
 @pytest.mark.timeout(60)

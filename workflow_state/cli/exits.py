@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from workflow_state.errors import (
     ActionNotFoundError,
     BackendNotSupportedError,
+    ConfigurationError,
     EmbeddedServerError,
     ExecutionNotFoundError,
     InvalidTransitionError,
@@ -62,7 +63,7 @@ def told() -> Iterator[None]:
         raise CommandError(str(error), Exit.NOT_FOUND) from error
     except InvalidTransitionError as error:
         raise CommandError(str(error), Exit.REFUSED) from error
-    except (PlanValidationError, BackendNotSupportedError, NewerSchemaError) as error:
+    except (PlanValidationError, BackendNotSupportedError, ConfigurationError, NewerSchemaError) as error:
         raise CommandError(str(error), Exit.BAD_INPUT) from error
     except ValidationError as error:
         if error.title != Settings.__name__:

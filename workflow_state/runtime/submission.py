@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, overload
 from celery import Celery
 from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult, EagerResult
+from kombu.compression import encoders, get_encoder
 from kombu.exceptions import OperationalError
 from kombu.utils.functional import retry_over_time
 from pydantic_core import PydanticSerializationError
@@ -17,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workflow_state.collector import uncollected
-from workflow_state.errors import PlanExecutionError, PlanProblem, PlanValidationError
+from workflow_state.errors import ConfigurationError, PlanExecutionError, PlanProblem, PlanValidationError
 from workflow_state.models import ExecutionPlan, ExecutionState
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
@@ -132,6 +133,28 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
         retry(app.backend.client.ping, RedisConnectionError, **pauses)
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise OperationalError(f"The result backend cannot be reached, so nothing was sent: {error}") from error
+
+
+def check_compression(app: Celery, asked: str | None = None) -> None:
+    """See that messages can be compressed as the app, or the option ``compression`` of a call, says.
+
+    Kombu takes a method that it does not know for a broker that is away.
+
+    Raises:
+        ConfigurationError: there is no such method.
+    """
+    # Untyped in kombu.
+    find: Callable[[str], object] = get_encoder
+    known: Callable[[], list[str]] = encoders
+    name = asked or app.conf.task_compression
+    if not name:
+        return
+    try:
+        find(name)
+    except KeyError:
+        where = "option compression" if asked else "setting task_compression"
+        there = ", ".join(known())
+        raise ConfigurationError(f"The {where} is {name!r}; expected gzip or one of {there}") from None
 
 
 def check_limits(

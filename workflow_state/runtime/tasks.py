@@ -44,6 +44,7 @@ from workflow_state.runtime.submission import (
     EagerPlanResult,
     PlanResult,
     ValidPlanText,
+    check_compression,
     check_id,
     check_limits,
     check_server,
@@ -151,6 +152,7 @@ class PlanTask(EngineTask):
 
         Raises:
             PlanValidationError: before anything is sent.
+            ConfigurationError: messages cannot be compressed as is asked for; nothing is sent.
             kombu.exceptions.OperationalError: the broker cannot be reached; the text names a new execution that may
                 have been sent.
         """
@@ -169,6 +171,8 @@ class PlanTask(EngineTask):
                 raise
             # The task before has done its work; it is this one that shall fail, in the worker it goes to.
             args = unchecked(args)
+        if not self.app.conf.task_always_eager:
+            check_compression(self.app, options.get("compression"))
         if not (follows or current_task or self.app.conf.task_always_eager):
             check_server(self.app, options)
         # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
