@@ -11,7 +11,7 @@ import os
 
 # One server is both broker and result backend, unless you set them apart. The backend must be Redis
 # or Valkey (>= 6.2): the engine's records and Celery's results change together, in one script.
-broker_url: str = os.environ.get("REDIS_URL", "redis://localhost:6379/0")
+broker_url: str = os.environ.get("REDIS_URL") or "redis://localhost:6379/0"
 result_backend = broker_url
 imports: list[str] = [name for name in os.environ.get("WORKFLOW_STATE_ACTIONS", "").split(",") if name]
 

@@ -222,6 +222,14 @@ def test_a_bad_plan_is_exit_code_2(tmp_path: Path, text: str, problems: list[str
         (["no-such-file.json"], "", 2, "File 'no-such-file.json' does not exist"),
         (["--actions", "no_such_module.actions"], "", 2, "there is no module 'no_such_module'"),
         ([], "localhost:6379", 2, "REDIS_URL is 'localhost:6379'; expected an address such as"),
+        (
+            [],
+            "redis://127.0.0.1:6379/first",
+            2,
+            "REDIS_URL is 'redis://127.0.0.1:6379/first'; expected an address such as",
+        ),
+        ([], "redis://127.0.0.1:99999/0", 2, "Port out of range"),
+        ([], "redis://:a-secret/x@127.0.0.1:1/0", 2, "REDIS_URL is 'redis://***@127.0.0.1:1/0'"),
         ([], "redis://:a-secret@127.0.0.1:1/0", 4, "No server answers at redis://***@127.0.0.1:1/0"),
     ],
 )

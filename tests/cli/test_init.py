@@ -117,3 +117,19 @@ def test_a_server_in_the_foreground(tmp_path: Path, server: object) -> None:
     away = run([*COMMAND, "server"], cwd=tmp_path, env=environment(REDIS_URL="redis://db.example:6379/0"))
     assert away.returncode == 2
     assert "a server on db.example, which cannot be started here" in away.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("redis://127.0.0.1:99999/0", "REDIS_URL is 'redis://127.0.0.1:99999/0'; expected an address such as redis://"),
+        ("redis://:a-secret/x@127.0.0.1/0", "REDIS_URL is 'redis://***@127.0.0.1/0'; expected an address such as"),
+        ("unix:///tmp/redis.sock", "REDIS_URL names a server at unix:///tmp/redis.sock, which cannot be started here"),
+    ],
+)
+def test_a_server_at_no_address_is_bad_input(tmp_path: Path, url: str, message: str) -> None:
+    """An address that cannot be read is one message with its exit code, and shows no part of a password."""
+    done = run([*COMMAND, "server"], cwd=tmp_path, env=environment(REDIS_URL=url))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {message}")
+    assert "secret" not in done.stderr

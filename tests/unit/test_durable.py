@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from typing import Any
 
 import pytest
@@ -22,6 +23,13 @@ def names() -> list[str]:
     """Every setting of the module."""
     imported = {"annotations", "os"}
     return [name for name in vars(durable) if not name.startswith("_") and name not in imported]
+
+
+def test_an_address_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`REDIS_URL=` in an .env file means the default, as it does for the commands, not an app without a server."""
+    monkeypatch.setenv("REDIS_URL", "")
+    found = runpy.run_path(str(durable.__file__))
+    assert found["broker_url"] == found["result_backend"] == "redis://localhost:6379/0"
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.output import console
 from workflow_state.cli.plan_file import load_plan
 from workflow_state.cli.progress import progress_for, waiting
+from workflow_state.cli.server import wrong_url
 from workflow_state.cli.summary import print_summary
 from workflow_state.cli.worker import WorkerProcess
 from workflow_state.compiler import compile_plan
@@ -132,6 +133,8 @@ def _server(screen: Console) -> Iterator[tuple[str, str]]:
                 app.backend.client.ping()
             except RedisError as error:
                 raise CommandError(f"No server answers at {shown} (REDIS_URL): {error}", Exit.AWAY) from error
+            except (ImportError, ValueError) as error:
+                raise CommandError(wrong_url(url, error), Exit.BAD_INPUT) from error
             screen.print(f"server: {shown} ({'from REDIS_URL' if given else 'started for this run'})")
             try:
                 yield url, namespace

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from workflow_state.cli.exits import CommandError, Exit
 from workflow_state.cli.interrupt import Interrupt
 from workflow_state.embedded import EmbeddedServer
+from workflow_state.redaction import hide_password, url_problem
 
 #: Where the durable settings look when REDIS_URL names nothing.
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -59,11 +60,22 @@ def server_command(port: int | None, data: Path | None) -> None:
 def _port() -> int:
     """Of the server that the settings will look for, which has to be on this machine."""
     url = server_url()
-    found = urlsplit(url)
+    try:
+        found = urlsplit(url)
+        port = found.port or 6379
+    except ValueError as error:
+        raise CommandError(wrong_url(url, error), Exit.BAD_INPUT) from error
     if found.hostname not in LOCAL:
-        message = f"REDIS_URL names a server on {found.hostname}, which cannot be started here; --port starts one here"
+        where = f"on {found.hostname}" if found.hostname else f"at {hide_password(url)}"
+        message = f"REDIS_URL names a server {where}, which cannot be started here; --port starts one here"
         raise CommandError(message, Exit.BAD_INPUT)
-    return found.port or 6379
+    return port
+
+
+def wrong_url(url: str, error: Exception) -> str:
+    """What to say of a REDIS_URL that cannot be used."""
+    why = " ".join(url_problem(url, error).split())
+    return f"REDIS_URL is {hide_password(url)!r}; expected an address such as {DEFAULT_URL}: {why}"
 
 
 def server_url() -> str:
