@@ -25,8 +25,8 @@ class Trap:
 
     Args:
         directory: ``armed`` in it holds the point, what goes (``process``, ``worker``, ``server`` or its
-            ``memory``), and how often the point must have been passed in this process before; it becomes
-            ``sprung``.
+            ``memory``; or ``time``: the soft limit hits the process), and how often the point must have been
+            passed in this process before; it becomes ``sprung``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -59,6 +59,9 @@ def strike(victim: str) -> None:
     match victim:
         case "process":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "time":
+            # As the pool does it when the soft time limit of a message has passed.
+            os.kill(os.getpid(), signal.SIGUSR1)
         case "worker":
             os.killpg(os.getpgid(0), signal.SIGKILL)
         case "server":

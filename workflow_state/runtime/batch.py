@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from celery.canvas import Signature
 from celery.exceptions import Ignore
 
 from workflow_state.actions import registry
@@ -21,6 +22,7 @@ from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.recording import RESULT_TRIES, AttemptEnd
 from workflow_state.runtime.runner import Delivery
+from workflow_state.runtime.soft_limit import through_limit
 from workflow_state.store.batches import BatchStore, End
 from workflow_state.store.records import Begun, Head
 from workflow_state.telemetry import AttemptInfo
@@ -71,7 +73,7 @@ class Batch:
         if any(registry.is_remote(step.definition) for step in steps):
             return self._send_alone()
         owner, lease_ms = new_owner(self.task.request.hostname), self.engine.settings.lease_ms
-        answers = self._store.begin(self.execution_id, steps, 1, owner, lease_ms, created)
+        answers = through_limit(lambda: self._store.begin(self.execution_id, steps, 1, owner, lease_ms, created))
         if any(begun.answer == "other" for begun in answers):
             # The id was used again since this process has read the program.
             programs.forget(self.execution_id)
@@ -133,8 +135,8 @@ class Batch:
         verdicts = [(item, item.delivery.recording.decide(program, item.step, item.begun, end)) for item, end in ended]
         ends = [End(item.step.id, item.begun.token, verdict.outcome, verdict.what) for item, verdict in verdicts]
         let_go(item.step.id for item, _ in ended)
-        answers, head = self._store.finish(self.execution_id, ends, RESULT_TRIES)
-        again = []
+        answers, head = through_limit(lambda: self._store.finish(self.execution_id, ends, RESULT_TRIES))
+        again: list[Signature] = []
         for (item, verdict), answer in zip(verdicts, answers, strict=True):
             recording = item.delivery.recording
             if answer == "stale":
@@ -145,9 +147,9 @@ class Batch:
                 recording.log.info("action failed", reason=verdict.error.message)
             again += recording.next_attempt(program, item.step, item.begun.attempt + 1, verdict.delay)
         if again:
-            canvas.publish(self.engine.app, again)
+            through_limit(lambda: canvas.publish(self.engine.app, again))
         if head is not None:
-            self._follow(head, {item.step.id for item, _ in ended})
+            through_limit(lambda: self._follow(head, {item.step.id for item, _ in ended}))
 
     def _follow(self, head: Head, ids: Iterable[str]) -> None:
         self._cancelled = bool(head.cancel)

@@ -24,6 +24,7 @@ from workflow_state.runtime import canvas
 from workflow_state.runtime.attempt import failed
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.observers import WatchedAttempt
+from workflow_state.runtime.soft_limit import through_limit
 from workflow_state.runtime.submission import LARGE_HINT, over_limit
 from workflow_state.store.records import Begun, Head
 from workflow_state.telemetry import AttemptInfo
@@ -101,11 +102,11 @@ class Recording:
             Ignore: the attempt is not the current one any more; nothing was changed.
         """
         verdict = self.decide(program, step, begun, end)
-        head = self._finish(begun, verdict)
-        self.told(verdict)
+        head = through_limit(lambda: self._finish(begun, verdict))
+        through_limit(lambda: self.told(verdict))
         if verdict.outcome != "retry":
             if head is not None:
-                self.engine.follow(self.execution_id, self.action_id, head)
+                through_limit(lambda: self.engine.follow(self.execution_id, self.action_id, head))
             if verdict.outcome == "failed" and end.error is not None:
                 message = f"Action {self.action_id!r} failed: {end.error.message}"
                 raise ActionFailedError(message, self.action_id, end.error.model_dump(mode="json"))

@@ -16,11 +16,12 @@ from workflow_state.models import ErrorCategory, ErrorDetail
 from workflow_state.program import Program, Step
 from workflow_state.references import MISSING, Outcome
 from workflow_state.runtime import remote
-from workflow_state.runtime.attempt import run_attempt
+from workflow_state.runtime.attempt import AttemptResult, run_attempt
 from workflow_state.runtime.engine import Engine, new_owner
 from workflow_state.runtime.failures import describe_error
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.recording import RESULT_TRIES, AttemptEnd, Recording
+from workflow_state.runtime.soft_limit import through_limit
 from workflow_state.store.keys import action_task_id
 from workflow_state.store.outages import is_outage
 from workflow_state.store.reader import outcome_of
@@ -70,11 +71,12 @@ class Delivery:
             Retry: the attempt failed, and the next is on its way.
             ActionFailedError: the action failed for good; its record says so already.
         """
-        program, step, begun = self._begin()
+        owner = new_owner(self.task.request.hostname)
+        program, step, begun = through_limit(lambda: self._begin(owner))
         if begun.answer == "other":
             # The id was used again since this process has read the program.
             self.engine.programs.forget(self.execution_id)
-            program, step, begun = self._begin()
+            program, step, begun = through_limit(lambda: self._begin(owner))
         if begun.answer != "lease":
             self.refused(begun)
             raise Ignore(begun.answer)
@@ -87,10 +89,11 @@ class Delivery:
             raise Ignore("a remote service has been asked")
         delay = self.recording.record(program, step, begun, result)
         if delay is not None:
-            self._try_again(begun.attempt + 1, delay, result.error)
+            following, reason = begun.attempt + 1, result.error
+            through_limit(lambda: self._try_again(following, delay, reason))
         return "completed" if result.error is None else "completed with its fallback value"
 
-    def _begin(self) -> tuple[Program, Step, Begun]:
+    def _begin(self, owner: str) -> tuple[Program, Step, Begun]:
         """Ask for the lease, by what this process knows of the execution."""
         kept = self.engine.programs.recent(self.execution_id, [self.action_id])
         step = kept[0].steps.get(self.action_id) if kept else None
@@ -102,7 +105,7 @@ class Delivery:
             self.execution_id,
             self.action_id,
             self.attempt,
-            new_owner(self.task.request.hostname),
+            owner,
             self.engine.settings.lease_ms,
             step.sources,
             step.level,
@@ -152,6 +155,9 @@ class Delivery:
         self.recording.watched = watched = self.engine.observers.start(info, self.task.request, lost=lost)
         try:
             return self._run(program, step, begun, info)
+        except SoftTimeLimitExceeded as error:
+            # It came when our own code ran, before the user's or after it.
+            return AttemptEnd(error=describe_error(error, step.timeout))
         finally:
             if watched is not None:
                 watched.ran()
@@ -178,6 +184,9 @@ class Delivery:
         # No exception of user code may get out: it would end the process, or the whole pool of threads.
         caught = (BaseException,)
         result = run_attempt(program, step, sources, registry, info, context, limit, redactor, caught)
+        return through_limit(lambda: self._end_of(step, result))
+
+    def _end_of(self, step: Step, result: AttemptResult) -> AttemptEnd:
         reached("after user code")
         if result.error is not None:
             return AttemptEnd(error=result.error, traceback=result.traceback)

@@ -39,6 +39,7 @@ from workflow_state.runtime.observers import observers_of
 from workflow_state.runtime.outside import read_answer, take_answer
 from workflow_state.runtime.privacy import hide_state
 from workflow_state.runtime.runner import Delivery
+from workflow_state.runtime.soft_limit import through_limit
 from workflow_state.runtime.submission import (
     AnyPlan,
     EagerPlanResult,
@@ -124,7 +125,7 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         try:
-            return self.run(*args, **kwargs)
+            return through_limit(lambda: self.run(*args, **kwargs))
         except NewerSchemaError as error:
             raise self.retry(countdown=NEWER_SCHEMA_DELAY, exc=error) from None
         except Exception as error:
