@@ -234,7 +234,7 @@ class StateManager:
         outcomes = {name: outcome_of(record, outputs.get(name, MISSING)) for name, record in ended.items()}
         return [step.id for step in open_steps if rules.decide(program, step, outcomes).kind == "run"]
 
-    def cancel_execution(self, execution_id: str, reason: str = "The execution was cancelled") -> bool:
+    def cancel_execution(self, execution_id: str, reason: str = control.NO_REASON) -> bool:
         """Cancel: nothing new starts, what runs may look at its context and ends, what was done is kept.
 
         Returns False when the execution had ended already; cancelling twice is the same as once.

@@ -136,6 +136,22 @@ def test_a_paused_execution_can_be_cancelled(library: Site) -> None:
     assert manager.wait(state.id, timeout=TIMEOUT).status == "cancelled"
 
 
+def test_a_cancel_without_a_reason_is_a_cancel(library: Site) -> None:
+    """Who gives an empty reason cancels all the same, of workers and by hand: the execution ends, and says why."""
+    gate, manager = uuid.uuid4().hex, StateManager()
+    wanted = plan(action("first", "test.gate", inputs={"name": gate}), action("then", "test.echo", "first"))
+    driven, by_hand = manager.initialize_state(wanted), manager.initialize_state(wanted, start=False)
+    library.wait_started(gate)
+    for execution_id in (driven.id, by_hand.id):
+        assert manager.cancel_execution(execution_id, "")
+    library.open_gate(gate)
+    for execution_id in (driven.id, by_hand.id):
+        state = manager.wait(execution_id, timeout=TIMEOUT)
+        assert (state.status, state.action_states["then"].status) == ("cancelled", "skipped")
+        assert state.error is not None
+        assert state.error.message == "The execution was cancelled"
+
+
 def test_by_hand_nothing_starts_while_paused(library: Site) -> None:
     """An execution driven by hand can be paused as well: starting an action is refused until it is resumed."""
     manager = StateManager()

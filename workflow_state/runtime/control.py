@@ -12,6 +12,8 @@ from workflow_state.store.closing import ask_to_delete
 
 #: Seconds that ``delete`` waits for the end of an execution to be carried out, and between two looks.
 ENDING, LOOK = 2.0, 0.02
+#: Why an execution was cancelled where nobody says.
+NO_REASON = "The execution was cancelled"
 
 
 def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
@@ -20,7 +22,8 @@ def cancel(engine: Engine, execution_id: str, reason: str) -> bool:
     Raises:
         ExecutionNotFoundError: it is unknown.
     """
-    answer, _ = engine.store.cancel(execution_id, reason, engine.settings.lease_ms)
+    # An empty one would be no cancel to whoever reads it.
+    answer, _ = engine.store.cancel(execution_id, reason or NO_REASON, engine.settings.lease_ms)
     if answer == "unknown":
         raise ExecutionNotFoundError(execution_id)
     if answer == "ended":
