@@ -24,7 +24,7 @@ from kombu.mixins import ConsumerMixin
 from kombu.transport import virtual
 from pydantic import ValidationError
 
-from workflow_state.event_types import ANSWER, EVENT, Answer, Event
+from workflow_state.event_types import ANSWER, EVENT, ActionRequested, Answer, Event
 from workflow_state.settings import Settings
 from workflow_state.store.outages import is_outage
 from workflow_state.telemetry import get_logger
@@ -61,8 +61,15 @@ def publish_events(
     _publish(app, events_exchange(settings), messages, headers=headers)
 
 
-def publish_answer(app: Celery, answer: Answer) -> None:
+#: The header of an answer's message in which the ``id`` of the request stands that it is to.
+REQUEST_HEADER = "request"
+
+
+def publish_answer(app: Celery, answer: Answer, request: ActionRequested | None = None) -> None:
     """Send the answer to an ``action.execute.requested`` of a remote action.
+
+    ``request``: that event. With it an answer that comes when the id of its execution is in use again, by another,
+    is dropped.
 
     Raises:
         kombu.exceptions.OperationalError: the broker is away.
@@ -78,7 +85,9 @@ def publish_answer(app: Celery, answer: Answer) -> None:
         'log in again'
     """
     queue = answers_queue(Settings.of(app))
-    _publish(app, queue.exchange, [(answer.type, ANSWER.dump_python(answer, **_WIRE))], declare=[queue])
+    headers = {REQUEST_HEADER: request.id} if request else {}
+    body = ANSWER.dump_python(answer, **_WIRE)
+    _publish(app, queue.exchange, [(answer.type, body)], declare=[queue], headers=headers)
 
 
 _WIRE: dict[str, Any] = {"mode": "json", "by_alias": True}

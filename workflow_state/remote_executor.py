@@ -134,16 +134,16 @@ class RemoteExecutor:
             except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
                 report_error(error, info)
                 detail = describe_error(error, event.timeout, self._redactor, secrets())
-                self._answer(FailedAnswer.model_validate({**ids, "error": detail}))
+                self._answer(FailedAnswer.model_validate({**ids, "error": detail}), event)
                 log.info("remote action failed", error_type=type(error).__name__)
                 return
-        self._answer(CompletedAnswer.model_validate({**ids, "output": output}))
+        self._answer(CompletedAnswer.model_validate({**ids, "output": output}), event)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, event: ActionRequested) -> None:
         """Send an answer; while the broker is away again and again, since the work is done."""
         while True:
             try:
-                publish_answer(self._app, answer)
+                publish_answer(self._app, answer, event)
                 return
             except OperationalError as error:
                 if self._listener.should_stop:

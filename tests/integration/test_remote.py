@@ -389,6 +389,37 @@ def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site, monkeypatc
     manager.wait(execution_id, TIMEOUT)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_late_answer_is_none_of_the_next_execution_of_its_id(own: Site, told: bool) -> None:
+    """A service may answer when the execution that asked it was deleted, and another of its id waits in an attempt of
+    the same number: where the answer says to which request it is, that one goes on waiting for its own.
+    """
+    waiting = plan(action("a", "test.unserved", inputs={"value": 1}))
+    manager, execution_id = StateManager(), started(*waiting["actions"]).id
+    first = request_of(execution_id)
+    manager.cancel_execution(execution_id)
+    manager.wait(execution_id, TIMEOUT)
+    manager.delete(execution_id)
+    wait_until(lambda: gone(execution_id), TIMEOUT)
+    manager.initialize_state(waiting, execution_id=execution_id)
+    wait_until(lambda: is_waiting(execution_id), TIMEOUT)
+    second = request_of(execution_id)
+    assert (first.attempt, first.id == second.id) == (second.attempt, False)
+    ids = {"execution_id": execution_id, "action_id": "a", "attempt": 1}
+    publish_answer(own.app, CompletedAnswer(**ids, output=6), first if told else None)
+    if told:
+        said = "answer dropped: it is to another request"
+        wait_until(lambda: any(said in worker.output for worker in own.workers), TIMEOUT)
+        publish_answer(own.app, CompletedAnswer(**ids, output=7), second)
+    assert output(manager.wait(execution_id, TIMEOUT), "a") == (7 if told else 6)
+
+
+def request_of(execution_id: str) -> ActionRequested:
+    """What a service was asked of action ``a``."""
+    (found,) = [e for e in StateManager().history(execution_id) if isinstance(e, ActionRequested)]
+    return found
+
+
 def gone(execution_id: str) -> bool:
     """Whether nothing is known of an execution."""
     return StateManager()._store.head(execution_id) is None

@@ -11,7 +11,7 @@ from kombu.messaging import Consumer
 from workflow_state.actions import registry
 from workflow_state.errors import ActionError
 from workflow_state.event_types import ANSWER
-from workflow_state.events import answers_queue
+from workflow_state.events import REQUEST_HEADER, answers_queue
 from workflow_state.json_values import MAX_DEPTH, nests_deeper
 from workflow_state.runtime.outside import malformed_answer
 from workflow_state.settings import Settings
@@ -50,7 +50,10 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
         try:
             # What a service answers may be secret: it is not shown.
             self._app.tasks["workflow_state.record_answer"].apply_async(
-                (body,), argsrepr="(<answer>,)", add_to_parent=False
+                (body,),
+                argsrepr="(<answer>,)",
+                add_to_parent=False,
+                headers={REQUEST_HEADER: str((message.headers or {}).get(REQUEST_HEADER) or "")},
             )
         except OperationalError:
             message.requeue()

@@ -22,14 +22,18 @@ from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.failures import cut_error
 from workflow_state.runtime.recording import AttemptEnd, Recording
+from workflow_state.store.history import event_id
 from workflow_state.store.records import Begun, Record
 
 #: Who has done what a result by hand is given for.
 BY_HAND = "by hand"
 
 
-def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> None:
-    """Record what a service says; what nobody waits for (any more) is dropped, with a word in the log."""
+def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer, request: str = "") -> None:
+    """Record what a service says; what nobody waits for (any more) is dropped, with a word in the log.
+
+    ``request``: the id of the event that it answers; "" when that was not told.
+    """
     log = engine.log.bind(execution_id=answer.execution_id, action_id=answer.action_id)
     try:
         created, step, record = _look_up(engine, answer.execution_id, answer.action_id)
@@ -38,6 +42,9 @@ def take_answer(engine: Engine, registry: ActionRegistry, answer: Answer) -> Non
         return
     if not _with_service(record) or answer.attempt not in (None, record.attempt):
         log.warning("answer dropped: nobody waits for it", attempt=answer.attempt, status=record.status)
+        return
+    if request and request != event_id(answer.execution_id, record.entry, record.attempt_at or 0):
+        log.warning("answer dropped: it is to another request", attempt=answer.attempt, request=request)
         return
     recording = Recording(engine, answer.execution_id, answer.action_id)
     end = _end_of(answer, recording, registry, step)

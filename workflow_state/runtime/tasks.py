@@ -30,6 +30,7 @@ from workflow_state.errors import (
     PlanExecutionError,
     PlanValidationError,
 )
+from workflow_state.events import REQUEST_HEADER
 from workflow_state.models import ExecutionPlan
 from workflow_state.runtime import canvas
 from workflow_state.runtime.batch import Batch
@@ -291,7 +292,8 @@ def execute_batch(self: Any, execution_id: str, action_ids: list[str]) -> str:
 @shared_task(bind=True, base=EngineTask, name="workflow_state.record_answer", ignore_result=True)
 def record_answer(self: Any, answer: dict[str, Any]) -> None:
     """Record what a remote service answered; one that cannot be read fails the attempt that it names, if any."""
-    take_answer(engine_of(self.app), registry, read_answer(answer))
+    request = (self.request.headers or {}).get(REQUEST_HEADER, "")
+    take_answer(engine_of(self.app), registry, read_answer(answer), request)
 
 
 @shared_task(bind=True, base=EngineTask, name="workflow_state.advance", ignore_result=True)
