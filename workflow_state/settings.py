@@ -23,7 +23,8 @@ class Settings(BaseModel):
         sweep_interval: seconds between two looks of a worker's sweeper at passed deadlines.
         max_lost: how many workers an action may take down before it fails with ``worker_lost``.
         part_size: actions published by one worker in one go; wider levels are split.
-        programs_cached: compiled programs that a worker process keeps, counted in actions.
+        programs_cached: compiled programs that a worker process keeps, counted in actions; 1,000 characters of theirs
+            count as one more.
         max_actions, max_plan_size: of a plan; the size is characters of its JSON.
         max_input_size: characters of JSON that references may bring into one action's inputs.
         max_result_size: bytes of one action's result; a larger one fails its action.

@@ -111,10 +111,11 @@ class Engine:
         }
         started = started and driver == "workers"
         look_after = self.settings.lease_ms if started or driver == "manual" else HELD_BACK_MS
-        head = self.store.create(execution_id, text, program.to_json(), fields, look_after, started=started)
+        compiled = program.to_json()
+        head = self.store.create(execution_id, text, compiled, fields, look_after, started=started)
         reached("accepted")
         if head is not None and keep and len(program.steps) <= KEPT_AT_ONCE:
-            self.programs.keep(execution_id, program, head.created)
+            self.programs.keep(execution_id, program, head.created, len(compiled))
         return head
 
     def standing(self, execution_id: str, head: Head | None = None) -> tuple[Program | None, Head | None]:

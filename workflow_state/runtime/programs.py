@@ -15,16 +15,19 @@ from workflow_state.store.reader import Reader
 
 #: A program, and when its execution was created, as it is stored.
 Kept = tuple[Program, str]
+#: Characters of a program's text that count as one action more: its inputs may be long.
+TEXT_OF_ONE = 1000
 
 
 class ProgramCache:
-    """``limit`` is counted in actions, since that is what a program's size grows with."""
+    """``limit`` is counted in actions, and in what their inputs hold: that is what a program's size grows with."""
 
     def __init__(self, store: Reader, limit: int) -> None:
         self._store = store
         self._limit = limit
         self._size = 0
         self._programs: OrderedDict[str, Kept] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def forget(self, execution_id: str) -> None:
@@ -32,12 +35,13 @@ class ProgramCache:
         with self._lock:
             self._drop(execution_id)
 
-    def keep(self, execution_id: str, program: Program, created: str) -> None:
-        """Take in the program of an execution that this process has just stored."""
+    def keep(self, execution_id: str, program: Program, created: str, length: int) -> None:
+        """Take in the program of an execution that this process has just stored; ``length``: of its text."""
+        size = len(program.steps) + length // TEXT_OF_ONE
         with self._lock:
             self._drop(execution_id)
-            self._programs[execution_id] = program, created
-            self._size += len(program.steps)
+            self._programs[execution_id], self._sizes[execution_id] = (program, created), size
+            self._size += size
             while self._size > self._limit and len(self._programs) > 1:
                 self._drop(next(iter(self._programs)))
 
@@ -78,9 +82,9 @@ class ProgramCache:
             return None
         text, created = found
         program = Program.from_json(text)
-        self.keep(execution_id, program, created)
+        self.keep(execution_id, program, created, len(text))
         return program, created
 
     def _drop(self, execution_id: str) -> None:
-        if (dropped := self._programs.pop(execution_id, None)) is not None:
-            self._size -= len(dropped[0].steps)
+        if self._programs.pop(execution_id, None) is not None:
+            self._size -= self._sizes.pop(execution_id)
