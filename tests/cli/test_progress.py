@@ -30,6 +30,7 @@ from workflow_state.models import (
     Skipped,
     Success,
 )
+from workflow_state.redaction import Redactor
 
 START = datetime(2026, 3, 14, 8, 0, tzinfo=UTC)
 ERROR = ErrorDetail(category="action_failed", message="the bank is closed")
@@ -154,6 +155,14 @@ def test_outcomes_fit_on_a_line(result: Success | Skipped | Failure, shown: str)
     error = result.error if isinstance(result, Failure) else None
     action = ActionExecutionState(action_id="a", status="completed", result=result, error=error)
     assert outcome_of(action) == shown
+
+
+def test_a_table_shows_no_secret_of_an_output() -> None:
+    """What a table shows gets into the logs of other tools: what bears a secret name is not in it, as in a report."""
+    output = {"token": {"value": "hunter2"}, "user": "ada", "shoe_size": 43}
+    action = ActionExecutionState(action_id="a", status="completed", result=Success(output=output))
+    assert outcome_of(action) == '{"token": "[redacted]", "user": "ada", "shoe_size": 43}'
+    assert '"shoe_size": "[redacted]"' in outcome_of(action, Redactor(["shoe_size"]))
 
 
 def test_a_fallback_is_told_from_an_output() -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from workflow_state.cli.progress import STYLES, one_line
 from workflow_state.models import ActionExecutionState, ExecutionState, ExecutionStatus, Skipped, Success
+from workflow_state.redaction import DEFAULT, Redactor
 
 #: Characters of an output or error that the table shows.
 SHOWN = 200
@@ -24,7 +25,13 @@ def print_summary(console: Console, state: ExecutionState, levels: Sequence[Sequ
     print_end(console, state)
 
 
-def print_table(console: Console, state: ExecutionState, levels: Sequence[Sequence[str]], title: str) -> None:
+def print_table(
+    console: Console,
+    state: ExecutionState,
+    levels: Sequence[Sequence[str]],
+    title: str,
+    redactor: Redactor = DEFAULT,
+) -> None:
     """The actions in ``levels``, each with level, status, attempts, duration and what came out of it."""
     table = Table(title=Text(one_line(title)), title_justify="left", title_style="bold", expand=True)
     table.add_column("level", justify="right")
@@ -43,7 +50,7 @@ def print_table(console: Console, state: ExecutionState, levels: Sequence[Sequen
                 Text(action.status, STYLES[action.status]),
                 str(action.attempts or ""),
                 "" if action.duration is None else f"{action.duration / 1000:.2f} s",
-                Text(outcome_of(action)),
+                Text(outcome_of(action, redactor)),
             )
     console.print(table)
 
@@ -60,11 +67,11 @@ def print_end(console: Console, state: ExecutionState) -> None:
         console.print(Text(one_line(state.error.message), "red"), soft_wrap=True)
 
 
-def outcome_of(action: ActionExecutionState) -> str:
-    """What came out of an action, on one short line."""
+def outcome_of(action: ActionExecutionState, redactor: Redactor = DEFAULT) -> str:
+    """What came out of an action, on one short line, without what bears a secret name: it gets into logs of others."""
     match action.result:
         case Success(output=output):
-            text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+            text = output if isinstance(output, str) else json.dumps(redactor.clean(output), ensure_ascii=False)
         case Skipped(reason=reason):
             text = reason
         case _:
