@@ -15,6 +15,8 @@ from workflow_state import action
 
 #: A queue whose messages nobody acknowledges; its worker takes no more of them than it can run.
 LOOSE = "loose"
+#: Key of the number of ``raw_twice`` that have run.
+TWICE_DONE = "benchmarks:done"
 
 app = Celery("benchmarks", config_source="workflow_state.durable", set_as_current=True)
 app.conf.update(task_queues=[Queue("celery"), Queue(LOOSE, no_ack=True)], worker_disable_prefetch=True)
@@ -24,6 +26,14 @@ app.set_default()
 @app.task(name="benchmarks.noop", ignore_result=True, acks_late=True)
 def raw_noop() -> None:
     """The unit of everything: a task that does nothing and keeps no result."""
+
+
+@app.task(name="benchmarks.twice", ignore_result=True, acks_late=True)
+def raw_twice() -> None:
+    """The least that a lease before and a record after a task can cost: two commands, and nothing is decided."""
+    client = app.backend.client
+    client.set(f"benchmarks:{raw_twice.request.id}", "leased", nx=True, px=30_000)
+    client.incr(TWICE_DONE)
 
 
 @app.task(name="benchmarks.answer", acks_late=True)

@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
-from benchmarks.app import LOOSE
+from benchmarks.app import LOOSE, TWICE_DONE, raw_twice
 from benchmarks.plans import Plan
 from benchmarks.worker import BenchmarkError, running_worker
 from workflow_state import ExecutionStatus, StateManager, Success, execute_plan
@@ -68,6 +68,21 @@ class Lab:
         self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
         start = time.perf_counter()
         return self.await_quiet(poll) - start
+
+    def drain_twice(self, count: int, queue: str) -> float:
+        """As :meth:`drain`, of so many ``raw_twice`` in a queue; the clock runs until the last one has run."""
+        self.await_quiet()
+        self.client.delete(TWICE_DONE)
+        self.app.control.cancel_consumer(queue, reply=True, limit=1)
+        with self.app.producer_or_acquire() as producer, producer.batch():
+            for _ in range(count):
+                raw_twice.apply_async(producer=producer, queue=queue)
+        self.wait_for(lambda: self.client.llen(queue) == count, "all raw tasks are queued")
+        self.app.control.add_consumer(queue)
+        self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", POLL / 4)
+        start = time.perf_counter()
+        self.wait_for(lambda: int(self.client.get(TWICE_DONE) or 0) == count, "all raw tasks have run")
+        return time.perf_counter() - start
 
     def run(self, plan: Plan) -> tuple[float, str]:
         """How long a plan takes from ``.delay()`` until the caller has the final state; and its id.
