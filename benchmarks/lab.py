@@ -121,6 +121,13 @@ class Lab:
         states = StateManager(self.app).get_full_state(execution_id).action_states.values()
         return [state.result.output for state in states if isinstance(state.result, Success)]
 
+    def at_work(self, execution_id: str) -> float:
+        """Seconds from the first start of an action to the last end of one, by the clock of the server."""
+        states = StateManager(self.app).get_full_state(execution_id).action_states.values()
+        starts = [state.started_at for state in states if state.started_at is not None]
+        ends = [state.completed_at for state in states if state.completed_at is not None]
+        return (max(ends) - min(starts)).total_seconds()
+
     @contextmanager
     def database(self, number: int) -> Iterator[str]:
         """The URL of another database of the server, empty before and after."""
