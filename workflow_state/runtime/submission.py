@@ -20,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from workflow_state.collector import uncollected
 from workflow_state.errors import ConfigurationError, PlanExecutionError, PlanProblem, PlanValidationError
 from workflow_state.models import ExecutionPlan, ExecutionState
+from workflow_state.runtime.waiting import await_result
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
 from workflow_state.store.newer import reading
@@ -53,8 +54,8 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
     ) -> ExecutionState: ...
     @overload
     def get(self, timeout: float | None = None, *, propagate: bool, **kwargs: Any) -> ExecutionState | Exception: ...
-    def get(self, *args: Any, **kwargs: Any) -> ExecutionState | Exception:
-        """Wait for the final state; arguments as those of ``AsyncResult.get``.
+    def get(self, timeout: float | None = None, *args: Any, **kwargs: Any) -> ExecutionState | Exception:
+        """Wait for the final state, over outages of the server; arguments as those of ``AsyncResult.get``.
 
         Args:
             timeout: seconds; None waits for ever.
@@ -64,7 +65,8 @@ class PlanResult(AsyncResult):  # type: ignore[misc] # Celery has no types
             PlanExecutionError: the plan failed or was cancelled; it names the failed actions.
             celery.exceptions.TimeoutError: the plan has not ended in time; it goes on.
         """
-        found: Any = super().get(*args, **kwargs)
+        get = super().get
+        found: Any = await_result(self, lambda seconds: get(seconds, *args, **kwargs), timeout)
         return state_of(found) if isinstance(found, dict) else found
 
 

@@ -1,0 +1,111 @@
+"""``get()`` of an execution when what should wake it is lost, and while the server is away."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+
+from tests.integration.apps import own_app
+from tests.support import wait_until
+from workflow_state import ExecutionState, PlanResult, execute_plan
+from workflow_state.embedded import EmbeddedServer
+from workflow_state.runtime import waiting
+from workflow_state.runtime.engine import engine_of
+
+TIMEOUT = 20
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedServer]:
+    """One of the test's own."""
+    with EmbeddedServer() as found:
+        yield found
+
+
+@pytest.fixture
+def app(server: EmbeddedServer) -> Iterator[Celery]:
+    """A client that gives up a lost connection soon."""
+    quick = {"retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}}
+    app = own_app.make_app()
+    app.conf.update(broker_url=server.url, result_backend=server.url, result_backend_transport_options=quick)
+    yield app
+    app.close()
+    app.backend.client.close()
+
+
+def result_of(app: Celery) -> PlanResult:
+    """Of an execution that has not ended."""
+    return app.tasks[execute_plan.name].AsyncResult(str(uuid.uuid4()))
+
+
+def end(app: Celery, result: PlanResult) -> None:
+    """Store its final state, and say so to nobody."""
+    state = {"id": result.id, "plan_id": "p", "status": "completed", "metrics": {}, "action_states": {}}
+    results = engine_of(app).store.results
+    payload = results.final(result.id, ExecutionState.model_validate(state).to_json_dict(), None)
+    results.client.set(results.task_key(result.id), payload)
+
+
+def test_a_result_that_nobody_tells_of_is_found(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wakes a waiting caller may be lost with a connection that is dead without its knowing: it looks itself."""
+    monkeypatch.setattr(waiting, "LOOK", 0.5)
+    result, found = result_of(app), []
+    waiter = threading.Thread(target=lambda: found.append(result.get(timeout=TIMEOUT)))
+    waiter.start()
+    client = app.backend.client
+    wait_until(lambda: client.pubsub_numsub(app.backend.get_key_for_task(result.id))[0][1] == 1, TIMEOUT)
+    end(app, result)
+    waiter.join(TIMEOUT)
+    assert [state.status for state in found] == ["completed"]
+
+
+@pytest.mark.parametrize("timeout", [0, 0.2])
+def test_the_last_look_is_at_the_end(app: Celery, timeout: float) -> None:
+    """Also one that is over before the first look is due; no time at all is one look."""
+    result = result_of(app)
+    with pytest.raises(CeleryTimeoutError):
+        result.get(timeout=timeout)
+    end(app, result)
+    assert result.get(timeout=timeout).status == "completed"
+
+
+def test_a_timeout_holds_while_the_server_is_away(app: Celery, server: EmbeddedServer) -> None:
+    """The plan has not ended in time, as far as anybody can tell; to wait for the server could take for ever."""
+    result = result_of(app)
+    server.kill()
+    began = time.monotonic()
+    with pytest.raises(CeleryTimeoutError, match="the server is away"):
+        result.get(timeout=1)
+    assert time.monotonic() - began < 5
+    server.start()
+    end(app, result)
+    assert result.get(timeout=TIMEOUT).status == "completed"
+
+
+def test_an_outage_is_waited_out(app: Celery, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than Celery tries to get its connection back, and by two threads, of which it only tells one."""
+    monkeypatch.setattr(waiting, "LOOK", 0.5)
+    results, found = [result_of(app), result_of(app)], []
+    waiters = [threading.Thread(target=lambda r=r: found.append(r.get(timeout=60))) for r in results]
+    for waiter in waiters:
+        waiter.start()
+    keys = [app.backend.get_key_for_task(result.id) for result in results]
+    client = app.backend.client
+    wait_until(lambda: all(count == 1 for _, count in client.pubsub_numsub(*keys)), TIMEOUT)
+    server.kill()
+    back = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > back, 10, "Celery has given up")
+    server.start()
+    for result in results:
+        end(app, result)
+    for waiter in waiters:
+        waiter.join(TIMEOUT)
+    assert [state.status for state in found] == ["completed", "completed"]
