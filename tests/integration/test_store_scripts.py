@@ -409,10 +409,16 @@ def test_published_parts(bench: Bench) -> None:
 
 
 def test_settle_leaves_alone_what_has_begun(bench: Bench) -> None:
-    """Only pending actions are settled, each once; those that were open are counted off."""
+    """Only pending actions are settled, each once; those that were open are counted off. None of them while the
+    execution is neither halted nor cancelled: a server that went back a second has lost that, and they are to run.
+    """
     bench.advance(ready=3)
     bench.begin("a")
     rows = [bench.skipped("a"), bench.skipped("b")]
+    going_on = bench.store.settle(bench.id, rows, were_open=True, look_after_ms=LOOK)
+    assert going_on == bench.store.head(bench.id)
+    assert bench.record("b").status == "pending"
+    bench.store.halt(bench.id, "c")
     head = bench.store.settle(bench.id, rows, were_open=True, look_after_ms=LOOK)
     assert head is not None
     assert (head.open, head.skipped, bench.record("a").status) == (2, 1, "running")
