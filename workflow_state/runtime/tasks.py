@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from celery import Task, current_task, shared_task
+from celery import Task, current_task, shared_task, signals
 from celery.exceptions import Ignore, Reject, TimeLimitExceeded
 from celery.result import EagerResult
 
@@ -133,6 +133,17 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
             if is_outage(error):
                 raise Reject(error, requeue=True) from error
             raise
+
+
+@signals.task_postrun.connect(weak=False)
+def _let_go(task: Any = None, retval: Any = None, **_: Any) -> None:
+    """Free at once what a task was called with, or failed with: a plan, a final state.
+
+    The exception that ended it and the frame that caught it hold one another. Python's collector finds such a pair by
+    the number of small things that it holds, so thousands of long plans could wait for it.
+    """
+    if isinstance(retval, BaseException) and isinstance(task, EngineTask) and not task.request.is_eager:
+        retval.__traceback__ = None
 
 
 class PlanTask(EngineTask):
