@@ -206,7 +206,10 @@ def test_begin_refuses(bench: Bench, case: str) -> None:
             expected, bench.id = "unknown", "nobody"
         case "ended":
             expected = "ended"
-            bench.store.finalize(bench.id, "completed", None, LOOK)
+            rows = [bench.skipped("x"), bench.skipped("y")]
+            bench.store.cancel(bench.id, "enough", LOOK)
+            bench.store.settle(bench.id, rows, were_open=True, look_after_ms=LOOK)
+            bench.store.finalize(bench.id, "cancelled", None, LOOK)
         case "halted":
             expected = "halted"
             bench.begin("b")
@@ -436,6 +439,15 @@ def test_settle_thousands(bench: Bench) -> None:
     assert int(bench.field("open")) == 0
 
 
+def test_nothing_ends_while_actions_are_open(bench: Bench) -> None:
+    """Who ends an execution may have seen what the server has lost since: where actions are open again, it goes on."""
+    bench.advance()
+    before = bench.everything()
+    assert bench.store.finalize(bench.id, "completed", None, LOOK) == ("running", "{}")
+    assert bench.everything() == before
+    assert bench.begin().answer == "lease"
+
+
 def test_finalize_is_once(bench: Bench) -> None:
     """The first end stands; a later one is told which it was."""
     bench.now += 9
@@ -511,6 +523,8 @@ def test_cancel_is_once(bench: Bench) -> None:
     assert (answer, head.cancel if head else "") == ("cancelled", "enough")
     assert bench.everything() == before
     assert bench.begin().answer == "halted"
+    rows = [bench.skipped("a"), bench.skipped("b")]
+    bench.store.settle(bench.id, rows, were_open=True, look_after_ms=LOOK)
     bench.store.finalize(bench.id, "cancelled", None, LOOK)
     assert bench.store.cancel(bench.id, "late", LOOK)[0] == "ended"
     assert bench.store.cancel("nobody", "x", LOOK) == ("unknown", None)

@@ -339,10 +339,12 @@ class StoreMachine(RuleBasedStateMachine):
         cut=seldom,
     )
     def finalize(self, execution_id: str, status: str, cut: bool) -> None:
-        """The first end counts, after a cancel only that; even one set while actions run lets them record theirs."""
+        """The first end counts, after a cancel only that; none is set while actions are open."""
         known = self.model.executions.get(execution_id)
         if (known is not None and self.is_through(known)) or cut:
-            self.call_changes_nothing(known is None or known.over or bool(known.cancel and status != "cancelled"))
+            self.call_changes_nothing(
+                known is None or known.over or bool(known.open or (known.cancel and status != "cancelled"))
+            )
             error = detail("over" if status == "failed" else None)
             answer = self.store.finalize(execution_id, status, error, LOOK_AFTER)
             assert (answer[0] if answer else None) == self.model.finalize(execution_id, status)

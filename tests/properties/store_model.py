@@ -342,7 +342,7 @@ class Model:
         found = self.executions.get(execution_id)
         if found is None:
             return None
-        if not found.over and (not found.cancel or status == "cancelled"):
+        if not found.over and not found.open and (not found.cancel or status == "cancelled"):
             found.status = status
             found.version += 1
             self.look_after(execution_id)

@@ -209,8 +209,8 @@ class Engine:
             if through is None:
                 return None
         reached("ending")
-        if not head.ended:
-            self._end(execution_id, program, head)
+        if not head.ended and self._end(execution_id, program, head) is None:
+            return None
         return final_state(self.store, execution_id, program)
 
     def tell_ended(self, state: Json) -> None:
@@ -233,7 +233,8 @@ class Engine:
         """End an execution of which nothing is open and nothing more comes."""
         if head is not None:
             caller = self._end(execution_id, program, head)
-            self.publish_finish(execution_id, head.created, program.title, caller)
+            if caller is not None:
+                self.publish_finish(execution_id, head.created, program.title, caller)
 
     def end_again(self, execution_id: str) -> bool:
         """For the sweeper: an execution has ended, and its result is not stored. Whether the task that does it was
@@ -257,10 +258,10 @@ class Engine:
         looks = self.store.count_look(execution_id, what, wait)
         return self.queues.is_empty(signature) or looks.bit_count() == 1
 
-    def _end(self, execution_id: str, program: Program, head: Head) -> str:
+    def _end(self, execution_id: str, program: Program, head: Head) -> str | None:
         """Settle what never ran, check the expected outcome, and set the final status. Safe to repeat.
 
-        Returns what its caller hung on the execution, as JSON.
+        Returns what its caller hung on the execution, as JSON; None when it goes on.
         """
         if head.stopping:
             self.settling.skip_unstarted(execution_id, program, head.halted)
@@ -269,10 +270,10 @@ class Engine:
         ended = self.store.finalize(execution_id, status, error, self.settings.lease_ms)
         reached("ended")
         if ended and ended[0] not in ("completed", "failed", "cancelled"):
-            # It was cancelled since the head was read.
+            # It was cancelled since the head was read; or the server has lost how actions ended, and they run again.
             now = self.store.head(execution_id)
-            return self._end(execution_id, program, now) if now is not None else "{}"
-        return ended[1] if ended else "{}"
+            return self._end(execution_id, program, now) if now is not None and now.open == 0 else None
+        return ended[1] if ended else None
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:
         if head.cancel:

@@ -318,7 +318,7 @@ class Store(Reader):
     ) -> tuple[str, str] | None:
         """End the execution; the status it has now and what its caller hung on it (JSON), None when it is unknown.
 
-        It goes on when it was cancelled meanwhile, and is to end otherwise.
+        It goes on when it was cancelled meanwhile and is to end otherwise, and while actions are open.
         """
         names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
