@@ -268,9 +268,15 @@ def _if_allowed(ask: Callable[..., Mapping[Any, Any]], *arguments: str) -> Mappi
 def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
     """The tasks of each worker that answers, and why the broker could not be asked."""
     try:
-        return app.control.inspect(timeout=1.0).registered() or {}, ""
-    except (OperationalError, RedisError) as error:
-        # The second from one that answers, and refuses what is written: it is full, or a replica, or the user may not.
+        # One of its own: an older one may be lost without knowing it, and says nothing of the broker.
+        with app.connection_for_write() as connection:
+            try:
+                return app.control.inspect(timeout=1.0, connection=connection).registered() or {}, ""
+            except (*connection.connection_errors, *connection.channel_errors) as error:
+                # The broker goes away meanwhile, or answers and refuses what is written: it is full, or a replica,
+                # or the user may not.
+                return {}, str(error)
+    except OperationalError as error:
         return {}, str(error)
     except SETUP_ERRORS as error:
         return {}, setup_problem(app, error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,7 @@ from tests.rabbitmq import BrokerNotFoundError, running_rabbitmq
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import StateManager, execute_plan
+from workflow_state.doctor import check_setup
 
 pytestmark = pytest.mark.slow
 
@@ -98,3 +100,12 @@ def test_a_killed_worker_is_recovered_from(rabbit: Site) -> None:
     rabbit.open_gate(gate, 3)
     assert result.get(timeout=TIMEOUT).status == "completed"
     assert rabbit.runs(result.id)["b"] == 1
+
+
+def test_the_doctor_asks_on_a_connection_of_its_own(rabbit: Site) -> None:
+    """One that this process has kept may be dead since the broker was restarted, which is no finding, and no error."""
+    with rabbit.app.connection_or_acquire() as kept:
+        assert kept.default_channel.is_open
+        kept.connection.sock.shutdown(socket.SHUT_RDWR)
+    findings = {finding.check: finding.level for finding in check_setup(rabbit.app)}
+    assert (findings["workers"], findings.get("broker")) == ("ok", None)
