@@ -20,7 +20,7 @@ from workflow_state.store.reader import SLICE, Reader
 from workflow_state.store.records import Head, LogEntry
 from workflow_state.telemetry import get_logger
 
-#: Seconds that one wait for the next event takes at most: shorter than any time limit of a connection.
+#: Seconds that one wait for the next event takes at most.
 WAIT = 5.0
 
 

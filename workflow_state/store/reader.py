@@ -79,9 +79,14 @@ class Reader:
         return int(self.results.client.xlen(self.keys.log(execution_id)))
 
     def await_log(self, execution_id: str, after: int, seconds: float) -> list[LogEntry]:
-        """As :meth:`log`; waits up to so many seconds for the first of them, on the server."""
-        key = self.keys.log(execution_id)
-        found = self.results.client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+        """As :meth:`log`; waits up to so many seconds for the first of them, on the server.
+
+        No longer than an answer may take on its connections (``redis_socket_timeout``).
+        """
+        key, client = self.keys.log(execution_id), self.results.client
+        if limit := client.connection_pool.connection_kwargs.get("socket_timeout"):
+            seconds = min(seconds, limit / 2)
+        found = client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
         return [LogEntry.read(number, fields) for _, entries in found for number, fields in entries]
 
     def parts_left(self, execution_id: str) -> list[int]:
