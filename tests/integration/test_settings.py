@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from celery import chain
 from celery.result import AsyncResult
 
 from tests.integration.apps import annotated_app
@@ -29,6 +30,18 @@ MIXED = plan(
         "sum", "test.echo", "flaky", "later", inputs={"all": ["${one.output}", "${later.output}", "${flaky.output}"]}
     ),
 )
+
+
+@pytest.mark.parametrize("chosen", ["yaml", "pickle"])
+def test_messages_are_json_whatever_an_apps_other_tasks_use(fresh: Site, chosen: str) -> None:
+    """With another ``task_serializer`` a plan runs all the same, alone and in a chain, on a worker that takes only
+    JSON.
+    """
+    fresh.settings(task_serializer=chosen, accept_content=["json"])
+    fresh.start_worker()
+    assert execute_plan.delay(MIXED).get(timeout=TIMEOUT).status == "completed"
+    last = chain(execute_plan.s(MIXED), execute_plan.si(MIXED)).apply_async()
+    assert execute_plan.AsyncResult(last.id).get(timeout=TIMEOUT).status == "completed"
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])

@@ -84,7 +84,7 @@ _CARRIED = (
 
 #: What ``task_annotations`` for all tasks must not change.
 _NOT_FOR_ANNOTATIONS = (
-    *("max_retries", "acks_late", "reject_on_worker_lost", "track_started"),
+    *("max_retries", "acks_late", "reject_on_worker_lost", "track_started", "serializer"),
     *("ignore_result", "store_errors_even_if_ignored"),
 )
 
@@ -105,6 +105,8 @@ class EngineTask(Task):  # type: ignore[misc] # Celery has no types
     max_retries = None
     acks_late = True
     reject_on_worker_lost = True
+    # Whatever an app's other tasks use: a plan is data, and its text is no plain string to every serializer.
+    serializer = "json"
     # Set here, so that an app's settings for its other tasks do no harm: a late copy of a message would
     # write STARTED over a result, and a lost process a failure that is none.
     track_started = False
