@@ -18,7 +18,7 @@ class Settings(BaseModel):
     """
     Attributes:
         prefix: of every key in Redis. Apps that share a server need a ``task_default_queue`` of their own as well.
-        lease: seconds after which an action whose worker went silent is started again. Leases are
+        lease: seconds, at least 0.1, after which an action whose worker went silent is started again. Leases are
             renewed every third of it, so it bounds the recovery time, never an action's length.
         sweep_interval: seconds between two looks of a worker's sweeper at passed deadlines.
         max_lost: how many workers an action may take down before it fails with ``worker_lost``.
@@ -54,10 +54,10 @@ class Settings(BaseModel):
         10000
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prefix: str = Field(default="workflow-state", pattern=r"^[A-Za-z0-9_.:\-]{1,100}$")
-    lease: float = Field(default=30.0, gt=0)
+    lease: float = Field(default=30.0, ge=0.1)
     sweep_interval: float = Field(default=2.0, gt=0)
     max_lost: int = Field(default=3, ge=1)
     part_size: int = Field(default=1000, ge=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import re
 import socket
@@ -475,6 +476,15 @@ def test_unknown_settings_are_refused(database: Callable[[], str]) -> None:
     app = make_app()
     app.conf.update(result_backend=database(), workflow_state={"leese": 3})
     with pytest.raises(ValueError, match="leese"):
+        StateManager(app)
+
+
+@pytest.mark.parametrize("value", [{"lease": 0.0001}, {"lease": math.inf}, {"keep_completed": math.inf}])
+def test_settings_that_no_time_can_be_told_by_are_refused(database: Callable[[], str], value: dict[str, float]) -> None:
+    """A lease that is over at once, and what never comes, are errors at the start: later they would hold work up."""
+    app = make_app()
+    app.conf.update(result_backend=database(), workflow_state=value)
+    with pytest.raises(ValueError, match=next(iter(value))):
         StateManager(app)
 
 
