@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import re
@@ -15,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import BinaryIO, NoReturn, Self
 
 from workflow_state.embedded.binary import HOW_TO_GET_ONE, find_server_binary
 from workflow_state.errors import EmbeddedServerError
@@ -29,6 +30,9 @@ ANSWER_TIMEOUT = 0.25
 
 STOP_TIMEOUT = 10.0
 """Seconds until a supervisor that does not end is killed; more than it gives its server."""
+
+FOLDER_PATIENCE = 5.0
+"""Seconds for a server that still writes its files to leave the folder, as one whose starter was just killed."""
 
 PORTS = range(16_384, 32_768)
 """Below the range from which Linux and macOS take the ports of outgoing connections: a worker that reconnects
@@ -119,8 +123,9 @@ class EmbeddedServer:
         """Start it and wait until it answers.
 
         Raises:
-            EmbeddedServerError: it runs already, no server was found, the given port is taken, or it did not
-                answer in time; the message ends with the server's own last words.
+            EmbeddedServerError: it runs already, no server was found, the given port is taken, another server has
+                its files in the folder, or it did not answer in time; the message ends with the server's own last
+                words.
         """
         if self.running:
             raise EmbeddedServerError(f"This embedded server runs already, at {self.url}; stop() it first.")
@@ -195,6 +200,7 @@ class EmbeddedServer:
         supervisor = Path(__file__).with_name("supervisor.py")
         temporary_dir = "" if self._wanted_dir else str(data_dir)
         with (data_dir / LOG_NAME).open("ab") as log:
+            self._take_folder(log)
             log_start = log.tell()
             # -I -S: nothing of this environment is needed, and starting without it takes half the time.
             self._supervisor = subprocess.Popen(
@@ -212,6 +218,24 @@ class EmbeddedServer:
             if not self.running or time.monotonic() > deadline:
                 self._fail_to_start(port, (data_dir / LOG_NAME).read_bytes()[log_start:])
             time.sleep(0.005)
+
+    def _take_folder(self, log: BinaryIO) -> None:
+        """Lock the folder by its log, which supervisor and server keep open: two servers would ruin each other's files.
+
+        Raises:
+            EmbeddedServerError: another server of ours has its files there.
+        """
+        deadline = time.monotonic() + FOLDER_PATIENCE
+        while True:
+            try:
+                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedServerError(
+                        f"Another server keeps its data in {self._dir}; end that one, or use another folder."
+                    ) from None
+            time.sleep(0.01)
 
     def _fail_to_start(self, port: int, log: bytes) -> NoReturn:
         state = f"did not answer within {self._start_timeout:g} s" if self.running else "ended at once"
