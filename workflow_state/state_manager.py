@@ -205,6 +205,8 @@ class StateManager:
         self._step_of(execution_id, action_id)
         record = self._store.records(execution_id, [action_id])[action_id]
         outputs = self._store.outputs(execution_id, [action_id]) if record.status == "completed" else {}
+        if action_id not in outputs:
+            self._store.check_there(execution_id, whole=record.status != "completed")
         return action_state(execution_id, action_id, record, outputs).result
 
     def get_available_actions(self, execution_id: str) -> list[str]:

@@ -27,8 +27,10 @@ def close(
     if answer == b"closed" or look_again:
         if seconds:
             keys = [*_result_keys(store, execution_id, action_ids), *store.keys.all_of(execution_id)]
+            at: bytes | str = ""
             for part in slices(keys):
-                store.run("expire", part, [max(1, int(seconds * 1000))])
+                # All at the same moment: whoever reads finds everything, or nothing.
+                at = store.run("expire", part, [max(1, int(seconds * 1000)), at])
         if look_again:
             return
         # Somebody may have asked meanwhile.

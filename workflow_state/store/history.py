@@ -25,12 +25,17 @@ WAIT = 5.0
 
 
 def read_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
-    """What has happened so far, in order, read in slices."""
+    """What has happened so far, in order, read in slices.
+
+    Raises:
+        ExecutionNotFoundError: at the end, when it has gone meanwhile.
+    """
     while entries := store.log(execution_id, after):
         yield from _events_of(execution_id, program, entries)
         after = entries[-1].number
         if len(entries) < SLICE:
-            return
+            break
+    store.check_there(execution_id, whole=True)
 
 
 def await_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:

@@ -52,6 +52,16 @@ class Reader:
             raise ExecutionNotFoundError(execution_id)
         return [value.decode() if value else "" for value in reply[1:]]
 
+    def check_there(self, execution_id: str, *, whole: bool) -> None:
+        """For who has read an execution bit by bit: it had not gone meanwhile. ``whole``: no output was missing.
+
+        Raises:
+            ExecutionNotFoundError: it is gone, or is just being deleted: results go before records.
+        """
+        (deleting,) = self.fields(execution_id, "deleting")
+        if deleting and not whole:
+            raise ExecutionNotFoundError(execution_id)
+
     def program(self, execution_id: str) -> bytes | None:
         """The compiled program's JSON; None when the execution is unknown."""
         stored: bytes | None = self.results.client.get(self.keys.program(execution_id))

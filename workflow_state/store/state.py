@@ -27,6 +27,8 @@ def read_state(store: Reader, execution_id: str) -> ExecutionState:
     program = Outline.from_json(snapshot.program)
     completed = [name for name, record in snapshot.stored.items() if record.get("status") == "completed"]
     outputs = store.outputs(execution_id, completed)
+    if len(outputs) < len(completed):
+        store.check_there(execution_id, whole=False)
     with reading(execution_id):
         return build_state(execution_id, program, snapshot, outputs)
 
@@ -97,8 +99,9 @@ def action_state(execution_id: str, action_id: str, record: Record, outputs: Map
 def _read_states(store: Reader, execution_id: str, names: list[str]) -> list[ActionExecutionState]:
     with reading(execution_id):
         rendered = _rendered(store, execution_id, names, tried=True, told=False)
-    # Last: had it gone before, everything would look as if it were pending.
-    store.fields(execution_id, "status")
+    # Last: had it gone before, everything would look as if it were pending, or had no output.
+    bare = any(state["status"] == "completed" and state["result"]["output"] is None for state in rendered)
+    store.check_there(execution_id, whole=not bare)
     with reading(execution_id):
         return [ActionExecutionState.model_validate(state) for state in rendered]
 
