@@ -53,6 +53,15 @@ def test_a_lost_message_is_sent_again(schedule: str, scene: Scene, fleet: Fleet)
     check_ran_once(scene, execution_id, fleet)
 
 
+def test_a_stored_execution_starts_without_its_message(scene: Scene) -> None:
+    """Redis has handed it to a connection that broke: what ``initialize_state`` has stored starts all the same."""
+    work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
+    execution_id = scene.manager.initialize_state({"id": "stored", "actions": [work]}).id
+    assert scene.redis.delete(scene.app.conf.task_default_queue) == 1
+    with scene.fleet(1) as fleet:
+        check_ran_once(scene, execution_id, fleet)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_message_lost_in_a_queue_that_is_never_empty_is_sent_again(schedule: str, scene: Scene, fleet: Fleet) -> None:
     """The message is gone from a queue that holds others, where it might just be waiting: the queue is not
