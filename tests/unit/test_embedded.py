@@ -293,6 +293,14 @@ class TestFailedStart:
         with EmbeddedServer(data_dir=tmp_path) as second:
             assert client(second).get("key") == "kept"
 
+    def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
+        """The error is the one that ``start`` tells of and has folder and reason; nothing is left running."""
+        (tmp_path / "file").touch()
+        server = EmbeddedServer(data_dir=tmp_path / "file" / "below")
+        with pytest.raises(EmbeddedServerError, match=f"files in {tmp_path}/file/below.*Not a directory"):
+            server.start()
+        assert not server.running
+
     def test_a_setting_that_the_server_refuses(self, tmp_path: Path) -> None:
         """It ends at once, and says why in the error."""
         with pytest.raises(EmbeddedServerError, match=r"ended at once(?s:.*)no-such-setting"):

@@ -123,9 +123,9 @@ class EmbeddedServer:
         """Start it and wait until it answers.
 
         Raises:
-            EmbeddedServerError: it runs already, no server was found, the given port is taken, another server has
-                its files in the folder, or it did not answer in time; the message ends with the server's own last
-                words.
+            EmbeddedServerError: it runs already, no server was found, the given port is taken, the folder cannot be
+                written or has another server's files, or it did not answer in time; the message ends with the server's
+                own last words.
         """
         if self.running:
             raise EmbeddedServerError(f"This embedded server runs already, at {self.url}; stop() it first.")
@@ -170,7 +170,11 @@ class EmbeddedServer:
 
     def _launch_on_a_port(self, binary: Path, data_dir: Path) -> None:
         """Launch on the one port that is wanted, or on chosen ones until nobody was faster."""
-        data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            (data_dir / LOG_NAME).touch()
+        except OSError as error:
+            raise EmbeddedServerError(f"No server can keep its files in {data_dir}: {error}") from error
         for tries_left in reversed(range(1 if self._port else PORT_TRIES)):
             port = self._port or self._choose_port()
             try:
