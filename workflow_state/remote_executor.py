@@ -17,6 +17,7 @@ A service in another language does the same: it reads ``action.execute.requested
 from __future__ import annotations
 
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -78,7 +79,8 @@ class RemoteExecutor:
         """Decorator: this function (plain or async) carries out the actions of a definition.
 
         Inputs, output, :class:`ActionContext` and errors are as those of ``@action``; ``is_cancelled`` is never true,
-        and ``progress`` is kept nowhere.
+        and ``progress`` is kept nowhere. ``SystemExit`` and ``KeyboardInterrupt`` end the service, as a signal's
+        handler may mean them to: the request is not answered, and comes back.
         """
         return self._actions.action(definition_id)
 
@@ -131,7 +133,7 @@ class RemoteExecutor:
         with attempt_bound(info, secrets):
             try:
                 output = self._actions.get(event.action_definition_id).run(event.inputs or {}, context)
-            except Exception as error:  # noqa: BLE001 - whatever it raises is the answer
+            except (Exception, CancelledError) as error:  # noqa: BLE001 - whatever it raises is the answer
                 report_error(error, info)
                 detail = describe_error(error, event.timeout, self._redactor, secrets())
                 self._answer(FailedAnswer.model_validate({**ids, "error": detail}), event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -142,6 +143,29 @@ def test_inputs_and_outputs_are_validated(own: Site, service: Service) -> None:
     assert state.action_states["a"].error is not None
     assert state.action_states["a"].error.category == "validation_failed"
     assert own.runs(state.id) == {"a": 1}
+
+
+def test_a_cancelled_await_is_an_answer(own: Site) -> None:
+    """As in a worker: the attempt fails. It ended the service, and each that got the request after it."""
+    executor = RemoteExecutor(own.app, queue="test-cancelled-service")
+
+    @executor.action("test.unserved")
+    async def carry_out(value: int) -> int:
+        executor.stop()
+        waiting = asyncio.ensure_future(asyncio.sleep(60))
+        waiting.cancel()
+        await waiting
+        return value
+
+    executor.declare()
+    state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
+    try:
+        executor.run()
+    finally:
+        executor.delete()
+    error = StateManager().wait(state.id, TIMEOUT).action_states["a"].error
+    assert error is not None
+    assert error.message == "CancelledError"
 
 
 def test_a_service_that_is_killed_loses_nothing(fresh: Site) -> None:
