@@ -15,7 +15,7 @@ from workflow_state.json_values import MAX_DIGITS, has_endless_number, is_text, 
 from workflow_state.matching import matches
 from workflow_state.models import ExecutionPlan, OutcomeValidation, PlannedAction
 from workflow_state.redaction import DEFAULT
-from workflow_state.references import Reference, iter_strings, parse_reference, split_template
+from workflow_state.references import Reference, iter_strings, kind_of, parse_reference, split_template
 
 #: An id's dotted parts must not read like the root of a reference.
 RESERVED_SEGMENTS = frozenset({"output", "status", "error"})
@@ -223,7 +223,7 @@ def _outcome_problems(check: OutcomeValidation, place: str, known: Names) -> lis
 
 def _pattern_problems(check: OutcomeValidation, place: str) -> list[PlanProblem]:
     if not isinstance(check.value, str):
-        message = f"'matches' compares with a regular expression; found {check.value!r}"
+        message = f"'matches' compares with a regular expression; found {kind_of(check.value)}"
         return [PlanProblem("invalid_pattern", place, message, "give the pattern as text")]
     try:
         matches(check.value, "")

@@ -448,6 +448,20 @@ def test_nothing_ends_while_actions_are_open(bench: Bench) -> None:
     assert bench.begin().answer == "lease"
 
 
+def test_nothing_ends_while_actions_have_no_record(bench: Bench) -> None:
+    """Nor does it where the server has gone back to before they had their turn."""
+    bench.store.create(other := str(uuid.uuid4()), "{}", "{}", {"total": 2}, LOOK)
+    bench.id = other
+    bench.advance(0, 1)
+    bench.store.finish(bench.id, "a", bench.begin("a").token, "completed", look_after_ms=LOOK)
+    before = bench.everything()
+    assert bench.store.finalize(bench.id, "completed", None, LOOK) == ("running", "{}")
+    assert bench.everything() == before
+    bench.advance(1, 1)
+    bench.store.finish(bench.id, "b", bench.begin("b").token, "completed", look_after_ms=LOOK)
+    assert bench.store.finalize(bench.id, "completed", None, LOOK) == ("completed", "{}")
+
+
 def test_finalize_is_once(bench: Bench) -> None:
     """The first end stands; a later one is told which it was."""
     bench.now += 9

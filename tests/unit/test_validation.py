@@ -145,12 +145,15 @@ def test_the_expected_outcome_is_checked_too() -> None:
         {"name": "broken", "reference": "${a.outptu}"},
         {"name": "pattern", "reference": "${a.output}", "operator": "matches", "value": "("},
         {"name": "number", "reference": "${a.output}", "operator": "matches", "value": 7},
+        {"name": "huge", "reference": "${a.output}", "operator": "matches", "value": [10**5000]},
     ]
     assert codes(act("a"), expected_outcome={"validations": checks}) == [
         ("error", "reference_unknown_action", "expected_outcome.validations[1].reference"),
         ("error", "reference_syntax", "expected_outcome.validations[2].reference"),
         ("error", "invalid_pattern", "expected_outcome.validations[3].value"),
         ("error", "invalid_pattern", "expected_outcome.validations[4].value"),
+        ("error", "invalid_value", "expected_outcome.validations[5].value"),
+        ("error", "invalid_pattern", "expected_outcome.validations[5].value"),
     ]
 
 

@@ -270,9 +270,11 @@ class Engine:
         ended = self.store.finalize(execution_id, status, error, self.settings.lease_ms)
         reached("ended")
         if ended and ended[0] not in ("completed", "failed", "cancelled"):
-            # It was cancelled since the head was read; or the server has lost how actions ended, and they run again.
+            # It was cancelled since the head was read; or the server has lost how actions ended: they run again, and
+            # the deadline that it has then finds what is to start.
             now = self.store.head(execution_id)
-            return self._end(execution_id, program, now) if now is not None and now.open == 0 else None
+            stops = now is not None and now.open == 0 and now.stopping
+            return self._end(execution_id, program, now) if now is not None and stops else None
         return ended[1] if ended else None
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:

@@ -318,9 +318,10 @@ class Store(Reader):
     ) -> tuple[str, str] | None:
         """End the execution; the status it has now and what its caller hung on it (JSON), None when it is unknown.
 
-        It goes on when it was cancelled meanwhile and is to end otherwise, and while actions are open.
+        It goes on when it was cancelled meanwhile and is to end otherwise, and where actions are open or not begun.
         """
-        names = [self.keys.execution(execution_id), self.keys.deadlines, self.keys.log(execution_id)]
+        keys = self.keys
+        names = [keys.execution(execution_id), keys.deadlines, keys.log(execution_id), keys.actions(execution_id)]
         args = [execution_id, status, error.model_dump_json() if error else "", look_after_ms]
         reply = self.run("finalize", names, args)
         return (reply[0].decode(), (reply[1] or b"{}").decode()) if reply else None
