@@ -100,7 +100,8 @@ class StateManager:
             self._engine.accept(prepared, execution_id, {})
         with told_in_outage(f"execution {execution_id!r} is stored, and a worker starts it when the broker is back"):
             state = self.get_full_state(execution_id)
-            self._execute_plan.apply_async((prepared,), task_id=execution_id)
+            # Not the plan once more: a message that outlives a deletion must not run what was deleted.
+            self._engine.app.tasks["workflow_state.advance"].apply_async((execution_id,))
         return state
 
     def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:

@@ -111,12 +111,30 @@ def test_an_end_that_no_worker_has_carried_out_yet(fresh: Site) -> None:
     assert not is_listed(state.id)
 
 
+def test_what_was_deleted_before_a_worker_came_does_not_run(fresh: Site) -> None:
+    """An execution that was cancelled and deleted while its first message was still queued stays deleted."""
+    manager = StateManager()
+    state = manager.initialize_state(plan(action("a", "test.value")))
+    (sent,) = fresh.redis.lrange(fresh.queue, 0, -1)
+    manager.cancel_execution(state.id)
+    assert manager.delete(state.id) is False
+    fresh.start_worker(concurrency=1)
+    wait_until(lambda: keys_of(fresh, state.id, "a") == set(), TIMEOUT)
+    fresh.redis.lpush(fresh.queue, sent)
+    # One process: when this plan is through, so is what stands before it, and all that it would have started.
+    execute_plan.delay(plan(action("b", "test.value"))).get(timeout=TIMEOUT)
+    assert keys_of(fresh, state.id, "a") == set()
+    assert fresh.runs(state.id) == {}
+
+
 def test_a_deletion_that_was_cut_off_is_completed(own: Site) -> None:
     """Whoever deletes dies half way, with some results gone: the sweeper deletes the rest."""
     result = execute_plan.delay(plan(action("a", "test.value"), action("b", "test.value")))
     result.get(timeout=TIMEOUT)
-    wait_until(lambda: own.fields(result.id).get("closed"), TIMEOUT)
-    store = engine_of(own.app).store
+    # What closes it looks twice, and would delete it all the second time.
+    store, member = engine_of(own.app).store, deadline_member(result.id)
+    wait_until(lambda: own.redis.zscore(store.keys.deadlines, member) is None, TIMEOUT)
+    assert own.fields(result.id).get("closed")
     assert ask_to_delete(store, result.id, 3_600_000) == ("closed", "")
     own.redis.delete(store.results.key(result.id, "a"))
     look_now(own, result.id)

@@ -74,5 +74,6 @@ def test_the_state_of_a_failed_plan_does_not_stay_in_memory(app: Celery) -> None
     manager.cancel_execution(execution_id)
     with no_collector():
         assert traced(app, tasks.finish.name, execution_id, execution_id).info.state == states.FAILURE
-        assert not [found for found in gc.get_objects() if isinstance(found, PlanExecutionError)]
+        errors = [found for found in gc.get_objects() if isinstance(found, PlanExecutionError)]
+        assert execution_id not in [error.execution_id for error in errors]
     assert manager.get_full_state(execution_id).status == "cancelled"
