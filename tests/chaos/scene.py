@@ -168,7 +168,8 @@ class Scene:
         """Each result was recorded once, nobody was ever told that the execution failed, nothing of it is left."""
         written = self.results_recorded(execution_id)
         # Its result may be stored again, by one who does not know that it was; not with another status.
-        assert set(written.pop(execution_id)) == {"SUCCESS"}
+        found = set(written.pop(execution_id))
+        assert found == {"SUCCESS"}, found
         assert {name: statuses for name, statuses in written.items() if len(statuses) != 1} == {}
         assert self.keys_without_ttl(execution_id) == []
         assert [member for member in self.deadlines() if member.startswith(execution_id)] == []

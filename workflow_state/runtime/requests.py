@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from celery.exceptions import Reject
 from celery.worker.request import Request
+
+from workflow_state.store.outages import is_outage
 
 
 class QuietRequest(Request):  # type: ignore[misc] # Celery has no types
@@ -25,6 +28,15 @@ class LastingRequest(QuietRequest):
     def revoked(self) -> bool:
         """As ``Request.revoked``, where the message has expired."""
         return bool(self.maybe_expire() and super().revoked())
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """As ``Request.on_failure``, but for an outage that hit Celery's own code, such as a server too full for the
+        result of an execution: that is no failure of it, and the message comes again.
+        """
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, Exception) and is_outage(error):
+            exc_info.exception = Reject(error, requeue=True)
+        return super().on_failure(exc_info, send_failed_event, return_ok)
 
 
 class PlanRequest(QuietRequest):
