@@ -56,31 +56,13 @@ class Lab:
         It stops consuming while they are published. The clock runs from the first message that leaves the
         queue until queue and unacknowledged messages are gone. ``poll``: seconds between two looks.
         """
-        queue = self.app.conf.task_default_queue
-        self.await_quiet()
-        self.app.control.cancel_consumer(queue, reply=True, limit=1)
-        with self.app.producer_or_acquire() as producer, producer.batch():
-            for _ in range(count):
-                self.raw_task.apply_async(producer=producer)
-        # The consumer may have taken one before it stopped; it gives it back.
-        self.wait_for(lambda: self.client.llen(queue) == count, "all raw tasks are queued", poll)
-        self.app.control.add_consumer(queue)
-        self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
-        start = time.perf_counter()
+        start = self._consume(self.raw_task, count, self.app.conf.task_default_queue, poll)
         return self.await_quiet(poll) - start
 
     def drain_twice(self, count: int, queue: str) -> float:
         """As :meth:`drain`, of so many ``raw_twice`` in a queue; the clock runs until the last one has run."""
-        self.await_quiet()
         self.client.delete(TWICE_DONE)
-        self.app.control.cancel_consumer(queue, reply=True, limit=1)
-        with self.app.producer_or_acquire() as producer, producer.batch():
-            for _ in range(count):
-                raw_twice.apply_async(producer=producer, queue=queue)
-        self.wait_for(lambda: self.client.llen(queue) == count, "all raw tasks are queued")
-        self.app.control.add_consumer(queue)
-        self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", POLL / 4)
-        start = time.perf_counter()
+        start = self._consume(raw_twice, count, queue, POLL)
         self.wait_for(lambda: int(self.client.get(TWICE_DONE) or 0) == count, "all raw tasks have run")
         return time.perf_counter() - start
 
@@ -154,6 +136,19 @@ class Lab:
             quiet_since = None if busy else time.perf_counter()
             time.sleep(poll)
         raise BenchmarkError(f"messages are still under way after {TIMEOUT:g} s")
+
+    def _consume(self, task: Any, count: int, queue: str, poll: float) -> float:
+        """Queue so many of a task while the worker does not consume, and let it; when the first has left the queue."""
+        self.await_quiet()
+        self.app.control.cancel_consumer(queue, reply=True, limit=1)
+        with self.app.producer_or_acquire() as producer, producer.batch():
+            for _ in range(count):
+                task.apply_async(producer=producer, queue=queue)
+        # The consumer may have taken one before it stopped; it gives it back.
+        self.wait_for(lambda: self.client.llen(queue) == count, "all raw tasks are queued", poll)
+        self.app.control.add_consumer(queue)
+        self.wait_for(lambda: self.client.llen(queue) < count, "the worker consumes again", poll / 4)
+        return time.perf_counter()
 
     def wait_for(self, condition: Callable[[], bool], what: str, poll: float = POLL) -> None:
         """Look until something is so.

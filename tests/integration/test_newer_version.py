@@ -15,7 +15,6 @@ from workflow_state.event_types import EVENT
 from workflow_state.events import events_exchange
 from workflow_state.runtime.submission import PlanResult
 from workflow_state.settings import Settings
-from workflow_state.store import history
 
 #: With one of each record that is kept: errors of an attempt and of an action, progress, a question.
 PLAN = plan(
@@ -144,9 +143,8 @@ def test_a_category_of_a_newer_version_counts_as_a_failed_action(own: Site) -> N
     assert list(StateManager().iter_action_states(execution_id)) == list(before.action_states.values())
 
 
-def test_a_status_of_a_newer_version_is_named(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_status_of_a_newer_version_is_named(own: Site) -> None:
     """Whoever reads it is told which execution needs a newer version; a list shows the others."""
-    monkeypatch.setattr(history, "WAIT", 0.05)
     manager = StateManager()
     strange, other = (manager.initialize_state(plan(action("a", "any")), start=False).id for _ in range(2))
     manager.update_action_status(strange, "a", "running")

@@ -388,6 +388,17 @@ def test_progress_is_seen_while_an_action_runs(own: Site) -> None:
     assert result.get(timeout=TIMEOUT).action_states["a"].progress == progress
 
 
+def use_again(execution_id: str, waiting: dict[str, Any]) -> None:
+    """End and delete an execution, and give its id to the next one, of a plan that waits for its service."""
+    manager = StateManager()
+    manager.cancel_execution(execution_id)
+    manager.wait(execution_id, TIMEOUT)
+    manager.delete(execution_id)
+    wait_until(lambda: gone(execution_id), TIMEOUT)
+    manager.initialize_state(waiting, execution_id=execution_id)
+    wait_until(lambda: is_waiting(execution_id), TIMEOUT)
+
+
 def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who records an answer may sleep until its execution was deleted and the id is in use again, by one that waits
     for its service in an attempt of the same number: that one goes on waiting.
@@ -397,12 +408,7 @@ def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site, monkeypatc
     output_of = outside._end_of
 
     def slowly(*given: Any) -> AttemptEnd:
-        manager.cancel_execution(execution_id)
-        manager.wait(execution_id, TIMEOUT)
-        manager.delete(execution_id)
-        wait_until(lambda: gone(execution_id), TIMEOUT)
-        manager.initialize_state(waiting, execution_id=execution_id)
-        wait_until(lambda: is_waiting(execution_id), TIMEOUT)
+        use_again(execution_id, waiting)
         return output_of(*given)
 
     monkeypatch.setattr(outside, "_end_of", slowly)
@@ -421,12 +427,7 @@ def test_a_late_answer_is_none_of_the_next_execution_of_its_id(own: Site, told: 
     waiting = plan(action("a", "test.unserved", inputs={"value": 1}))
     manager, execution_id = StateManager(), started(*waiting["actions"]).id
     first = request_of(execution_id)
-    manager.cancel_execution(execution_id)
-    manager.wait(execution_id, TIMEOUT)
-    manager.delete(execution_id)
-    wait_until(lambda: gone(execution_id), TIMEOUT)
-    manager.initialize_state(waiting, execution_id=execution_id)
-    wait_until(lambda: is_waiting(execution_id), TIMEOUT)
+    use_again(execution_id, waiting)
     second = request_of(execution_id)
     assert (first.attempt, first.id == second.id) == (second.attempt, False)
     ids = {"execution_id": execution_id, "action_id": "a", "attempt": 1}

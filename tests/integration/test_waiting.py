@@ -15,7 +15,6 @@ from tests.integration.apps import own_app
 from tests.support import wait_until
 from workflow_state import ExecutionState, PlanResult, execute_plan
 from workflow_state.embedded import EmbeddedServer
-from workflow_state.runtime import waiting
 from workflow_state.runtime.engine import engine_of
 
 TIMEOUT = 20
@@ -54,9 +53,8 @@ def end(app: Celery, result: PlanResult) -> None:
     results.client.set(results.task_key(result.id), payload)
 
 
-def test_a_result_that_nobody_tells_of_is_found(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_nobody_tells_of_is_found(app: Celery) -> None:
     """What wakes a waiting caller may be lost with a connection that is dead without its knowing: it looks itself."""
-    monkeypatch.setattr(waiting, "LOOK", 0.5)
     result, found = result_of(app), []
     waiter = threading.Thread(target=lambda: found.append(result.get(timeout=TIMEOUT)))
     waiter.start()
@@ -90,9 +88,8 @@ def test_a_timeout_holds_while_the_server_is_away(app: Celery, server: EmbeddedS
     assert result.get(timeout=TIMEOUT).status == "completed"
 
 
-def test_an_outage_is_waited_out(app: Celery, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_waited_out(app: Celery, server: EmbeddedServer) -> None:
     """Longer than Celery tries to get its connection back, and by two threads, of which it only tells one."""
-    monkeypatch.setattr(waiting, "LOOK", 0.5)
     results, found = [result_of(app), result_of(app)], []
     waiters = [threading.Thread(target=lambda r=r: found.append(r.get(timeout=60))) for r in results]
     for waiter in waiters:

@@ -281,11 +281,10 @@ class TestFailedStart:
                 EmbeddedServer(port=other.port).start()
             assert client(other).ping()
 
-    def test_a_folder_that_another_server_uses(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_folder_that_another_server_uses(self, tmp_path: Path) -> None:
         """Two servers would ruin each other's files: the second is refused, and the first loses nothing; once that has
         ended the folder is free.
         """
-        monkeypatch.setattr("workflow_state.embedded.server.FOLDER_PATIENCE", 0.1)
         with EmbeddedServer(data_dir=tmp_path) as first:
             with pytest.raises(EmbeddedServerError, match=f"keeps its data in {tmp_path}"):
                 EmbeddedServer(data_dir=tmp_path).start()
