@@ -273,8 +273,9 @@ class Engine:
             # It was cancelled since the head was read; or the server has lost how actions ended: they run again, and
             # the deadline that it has then finds what is to start.
             now = self.store.head(execution_id)
-            stops = now is not None and now.open == 0 and now.stopping
-            return self._end(execution_id, program, now) if now is not None and stops else None
+            if now is None or now.open or not now.stopping:
+                return None
+            return self._end(execution_id, program, now)
         return ended[1] if ended else None
 
     def _final_error(self, execution_id: str, program: Program, head: Head) -> ErrorDetail | None:

@@ -26,8 +26,7 @@ class ProgramCache:
         self._store = store
         self._limit = limit
         self._size = 0
-        self._programs: OrderedDict[str, Kept] = OrderedDict()
-        self._sizes: dict[str, int] = {}
+        self._programs: OrderedDict[str, tuple[Kept, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def forget(self, execution_id: str) -> None:
@@ -40,7 +39,7 @@ class ProgramCache:
         size = len(program.steps) + length // TEXT_OF_ONE
         with self._lock:
             self._drop(execution_id)
-            self._programs[execution_id], self._sizes[execution_id] = (program, created), size
+            self._programs[execution_id] = (program, created), size
             self._size += size
             while self._size > self._limit and len(self._programs) > 1:
                 self._drop(next(iter(self._programs)))
@@ -71,9 +70,10 @@ class ProgramCache:
     def _kept(self, execution_id: str) -> Kept | None:
         with self._lock:
             found = self._programs.get(execution_id)
-            if found is not None:
-                self._programs.move_to_end(execution_id)
-            return found
+            if found is None:
+                return None
+            self._programs.move_to_end(execution_id)
+            return found[0]
 
     def _read(self, execution_id: str) -> Kept | None:
         found = self._store.program_as_created(execution_id)
@@ -86,5 +86,5 @@ class ProgramCache:
         return program, created
 
     def _drop(self, execution_id: str) -> None:
-        if self._programs.pop(execution_id, None) is not None:
-            self._size -= self._sizes.pop(execution_id)
+        if (dropped := self._programs.pop(execution_id, None)) is not None:
+            self._size -= dropped[1]
