@@ -15,6 +15,7 @@ from workflow_state.cli.session import Session, app_option, pass_session
 from workflow_state.cli.summary import print_table
 from workflow_state.models import ActionStatus, Attempt, ErrorDetail, ExecutionState, ExecutionStatus
 from workflow_state.program import Program
+from workflow_state.redaction import DEFAULT, Redactor
 
 #: Ids that one line names; the rest is counted.
 NAMED = 12
@@ -38,7 +39,7 @@ def status_command(session: Session, execution_id: str, as_json: bool) -> None:
     if as_json:
         print_json(status_document(session, state, program))
     else:
-        show_status(console(), session, state, program)
+        show_status(console(), session, state, program, session.engine.redactor)
 
 
 def status_document(session: Session, state: ExecutionState, program: Program) -> dict[str, object]:
@@ -53,12 +54,14 @@ def status_document(session: Session, state: ExecutionState, program: Program) -
     return {**state.to_json_dict(), "diagnosis": diagnosis}
 
 
-def show_status(screen: Console, session: Session, state: ExecutionState, program: Program) -> None:
+def show_status(
+    screen: Console, session: Session, state: ExecutionState, program: Program, redactor: Redactor = DEFAULT
+) -> None:
     """Everything in one look: the table first, as what matters most stands at the end, above the prompt."""
     shown = _shown_levels(state, program)
     title = f"{program.title}, execution {state.id}"
     if any(shown):
-        print_table(screen, state, shown, title, session.engine.redactor)
+        print_table(screen, state, shown, title, redactor)
     else:
         say(screen, (title, "bold"))
     if hidden := len(state.action_states) - sum(map(len, shown)):

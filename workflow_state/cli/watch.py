@@ -74,7 +74,7 @@ def watch(session: Session, execution_id: str, *, timeout: float | None, as_json
     with progress:
         state = _stay(session, execution_id, show, timeout)
     if not as_json:
-        show_status(screen, session, state, program)
+        show_status(screen, session, state, program, session.engine.redactor)
     return state
 
 
