@@ -16,7 +16,7 @@ from benchmarks.shapes import Graph
 from benchmarks.worker import BenchmarkError
 from benchmarks.workload import Effort
 
-#: Seconds after which no further round of one peer and one shape begins.
+#: Seconds for one peer and one shape.
 BUDGET = 12.0
 
 Once = Callable[[Graph], tuple[float, str]]
@@ -29,6 +29,12 @@ def measure(lab: Lab, effort: Effort, peers: Sequence[Peer], tell: Callable[[str
         standing = _ourselves(lab, effort, schedule)
         tell(standing.title)
         found[standing.title] = standing
+    return found | others(lab, effort, peers, tell)
+
+
+def others(lab: Lab, effort: Effort, peers: Sequence[Peer], tell: Callable[[str], None]) -> dict[str, Standing]:
+    """Every peer by its name; one that cannot be installed has the reason."""
+    found = {}
     for peer in peers:
         tell(peer.title)
         found[peer.name] = _peer(lab, effort, peer)
@@ -58,10 +64,13 @@ def _peer(lab: Lab, effort: Effort, peer: Peer) -> Standing:
         return Standing(peer.title, peer.settings, skipped=str(error))
 
 
-def rounds(lab: Lab, effort: Effort, trial: Trial, size: str, once: Once, remark: str = "") -> Result:
+def rounds(
+    lab: Lab, effort: Effort, trial: Trial, size: str, once: Once, remark: str = "", budget: float = BUDGET
+) -> Result:
     """Raw tasks and the shape by turns, until there are enough rounds or the time is used up.
 
-    ``remark``: why the size is not the usual one. A run that fails ends it; what was measured before counts.
+    ``remark``: why the size is not the usual one. ``budget``: seconds after which no
+    further round begins. A run that fails ends it; what was measured before counts.
     """
     graph = trial.quick if effort.quick else trial.graphs[size]
     cost: list[float] = []
@@ -73,7 +82,7 @@ def rounds(lab: Lab, effort: Effort, trial: Trial, size: str, once: Once, remark
     wanted = effort.rounds * (1 if len(graph) > 1 else effort.size(4, 1))
     begun = time.monotonic()
     try:
-        while len(cost) < wanted and (not cost or time.monotonic() - begun < BUDGET):
+        while len(cost) < wanted and (not cost or time.monotonic() - begun < budget):
             before = trial.raw(lab, len(graph))
             seconds, note = once(graph)
             raw.append(before)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
-import pytest
 from rich.console import Console
 
 from benchmarks.lab import Lab
 from benchmarks.peers import compare, environment, table
-from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.conversation import PeerError
 from benchmarks.peers.standing import Result, Standing
 from benchmarks.peers.trials import TRIALS, Trial
 from benchmarks.shapes import Graph, chain
-from benchmarks.worker import BenchmarkError
 from benchmarks.workload import Effort
 
 #: Raw tasks of the trial below come from a list, so that no server is asked.
@@ -47,10 +47,9 @@ def test_cost_is_of_one_action_and_its_ratio_to_the_raw_tasks_of_the_same_rounds
     assert result.to_json()["cost"] == {"value": 10.0, "unit": "ms", "samples": [10.0, 20.0, 5.0]}
 
 
-def test_no_round_begins_when_the_time_is_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_round_begins_when_the_time_is_used_up() -> None:
     """The first one always does."""
-    monkeypatch.setattr(compare, "BUDGET", 0.0)
-    assert len(compare.rounds(NOBODY, EFFORT, trial(), "usual", answers(0.1, 0.1)).cost) == 1
+    assert len(compare.rounds(NOBODY, EFFORT, trial(), "usual", answers(0.1, 0.1), budget=0.0).cost) == 1
 
 
 def test_a_failed_run_keeps_what_was_measured_before_it_and_says_so() -> None:
@@ -78,17 +77,16 @@ def test_every_size_that_the_catalogue_asks_for_exists_and_is_explained() -> Non
         assert peer.settings
 
 
-def test_a_peer_that_cannot_be_installed_is_skipped_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others are measured all the same."""
-
-    def refuse(peer: Peer) -> None:
-        raise BenchmarkError("its environment could not be made: no such package")
-
-    monkeypatch.setattr(environment, "ensure", refuse)
-    monkeypatch.setattr(compare, "SCHEDULES", ())
-    found = compare.measure(NOBODY, EFFORT, [PEERS["rq"]], lambda _: None)
-    assert found["rq"].skipped == "its environment could not be made: no such package"
-    assert found["rq"].to_json()["shapes"] == {}
+def test_a_peer_that_cannot_be_installed_is_skipped_with_its_reason() -> None:
+    """The run goes on without it."""
+    absent = replace(PEERS["rq"], name="absent", requirements=("absent @ file:///nowhere/absent",))
+    try:
+        found = compare.others(NOBODY, EFFORT, [absent], lambda _: None)
+    finally:
+        shutil.rmtree(environment.FOLDER / absent.name, ignore_errors=True)
+    assert found["absent"].skipped.startswith("its environment could not be made: ")
+    assert "nowhere/absent" in found["absent"].skipped
+    assert found["absent"].to_json()["shapes"] == {}
 
 
 def test_the_table_has_a_row_for_everyone_and_a_line_for_every_remark() -> None:
