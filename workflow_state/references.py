@@ -28,6 +28,8 @@ class Missing:
     def __repr__(self) -> str:
         return "MISSING"
 
+    __reduce__ = __repr__  # what is copied or pickled is the same one: it is looked up by this name
+
     def __bool__(self) -> bool:
         return False
 
@@ -281,8 +283,7 @@ def resolve_reference(reference: Reference | str, outcomes: Mapping[str, Outcome
     """
     if isinstance(reference, str):
         reference = parse_reference(reference)
-    found = look_up_or_default(reference, outcomes)
-    if isinstance(found, Missing):
+    if isinstance(found := look_up_or_default(reference, outcomes), Missing):
         raise ReferenceNotFoundError(explain_missing(reference, outcomes))
     return found
 
@@ -314,10 +315,9 @@ def found_instead(reference: Reference, outcomes: Mapping[str, Outcome]) -> str:
         return f"{action} has not ended"
     if outcome.status == "skipped":
         return f"{action} was skipped ({outcome.reason or 'no reason kept'})"
-    found = _root_value(outcome, reference.root)
-    if found is MISSING and reference.root == "output" and outcome.status == "failed":
-        return f"{action} failed ({(outcome.error or {}).get('message', 'no error kept')})"
-    if found is MISSING:
+    if (found := _root_value(outcome, reference.root)) is MISSING:
+        if reference.root == "output" and outcome.status == "failed":
+            return f"{action} failed ({(outcome.error or {}).get('message', 'no error kept')})"
         return f"{action} has no {reference.root}"
     walked = f"{reference.action_id}.{reference.root}"
     for step in reference.path:

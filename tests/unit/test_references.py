@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from typing import Any
@@ -421,6 +422,15 @@ class TestResolve:
         """A syntax error stays a syntax error at run time."""
         with pytest.raises(ReferenceParseError):
             resolve_value(text, OUTCOMES)
+
+    @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+    def test_copies_are_equal_and_read_alike(self, again: Any) -> None:
+        """A reference and an outcome that went to another process, or were copied, are what they were."""
+        reference, outcome = parse_reference("${a.output.id}"), Outcome("failed", error={"message": "no stock"})
+        assert again(reference) == reference
+        assert again(outcome) == outcome
+        with pytest.raises(ReferenceNotFoundError, match=r"action 'a' failed \(no stock\)"):
+            resolve_reference(again(reference), {"a": again(outcome)})
 
     @pytest.mark.parametrize(
         ("value", "kind"),
