@@ -7,7 +7,10 @@ execution unreadable.
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -19,6 +22,50 @@ MAX_DIGITS: Final = 4300
 _TOO_LARGE: Final = 10**MAX_DIGITS
 #: Celery's JSON reads an object of exactly these keys as a value of a Python type.
 _CODEC_KEYS: Final = {"__type__", "__value__"}
+
+
+class _Doubled(dict[str, Any]):
+    """An object whose text had a name twice."""
+
+    name: str
+
+
+def read_json(text: str | bytes | bytearray) -> tuple[Any, list[tuple[tuple[int | str, ...], str]]]:
+    """What a JSON text stands for, and what it loses: where an object has a name twice, only the last value is read.
+
+    Returns:
+        The value, and for each such object the steps to it from the outside and a name that it has twice.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON, or nests too deep.
+    """
+    doubled: list[_Doubled] = []
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        kept = _Doubled(found)
+        kept.name = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        doubled.append(kept)
+        return kept
+
+    value = json.loads(text, object_pairs_hook=build)
+    return value, _places_of_doubled(value) if doubled else []
+
+
+def _places_of_doubled(value: Any) -> list[tuple[tuple[int | str, ...], str]]:
+    """In the order in which they stand in the text."""
+    found: list[tuple[tuple[int | str, ...], str]] = []
+    stack: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
+    while stack:
+        place, item = stack.pop()
+        if isinstance(item, _Doubled):
+            found.append((place, item.name))
+        inner: Iterable[tuple[int | str, Any]]
+        inner = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+        stack.extend(reversed([((*place, step), child) for step, child in inner]))
+    return found
 
 
 def problem_in(value: JsonValue) -> str:

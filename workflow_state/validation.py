@@ -7,7 +7,6 @@ conditions). :func:`prepare_plan` does both.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 from workflow_state.collector import uncollected
 from workflow_state.errors import PlanProblem, PlanValidationError
 from workflow_state.hints import Names
+from workflow_state.json_values import read_json
 from workflow_state.models import ExecutionPlan, Model, PlannedAction
 from workflow_state.plan_checks import find_errors
 from workflow_state.plan_lint import find_warnings
@@ -90,13 +90,7 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
         return data
     parsed = isinstance(data, str | bytes | bytearray)
     if isinstance(data, str | bytes | bytearray):
-        try:
-            data = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            hint = "give the plan as JSON text, a dict or an ExecutionPlan"
-            raise PlanValidationError(
-                [PlanProblem("invalid_json", "", f"The plan is not JSON: {error}", hint)]
-            ) from None
+        data = _parsed(data)
     if not isinstance(data, Mapping):
         found = type(data).__name__
         message = f"A plan is an object with a list of actions; found {found}"
@@ -110,6 +104,25 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
         return ExecutionPlan.model_validate(data)
     except ValidationError as error:
         raise PlanValidationError(_form_problems(error)) from None
+
+
+def _parsed(text: str | bytes | bytearray) -> Any:
+    """What the JSON of a plan stands for; a name twice in an object would silently lose a value."""
+    try:
+        found, doubled = read_json(text)
+    except (ValueError, RecursionError) as error:
+        hint = "give the plan as JSON text, a dict or an ExecutionPlan"
+        raise PlanValidationError([PlanProblem("invalid_json", "", f"The plan is not JSON: {error}", hint)]) from None
+    if doubled:
+        raise PlanValidationError(
+            [
+                PlanProblem(
+                    "duplicate_name", _location(place), f"The name {_shorten(name)} is given twice", "remove one"
+                )
+                for place, name in doubled
+            ]
+        )
+    return found
 
 
 def _build_in_place(actions: list[Any]) -> None:
@@ -166,9 +179,7 @@ def _form_problems(error: ValidationError) -> list[PlanProblem]:
 
 def _form_problem(error: ErrorDetails, names: Mapping[tuple[str, ...], Names]) -> PlanProblem:
     loc, kind, found = _without_kinds(error["loc"]), error["type"], error.get("input")
-    location = ""
-    for part in loc:
-        location += f"[{part}]" if isinstance(part, int) else f"{'.' if location else ''}{part}"
+    location = _location(loc)
     code = _CODES.get(kind, "wrong_type" if kind.endswith("_type") else "invalid_value")
     if location == "actions" and kind in ("too_short", "missing"):
         return PlanProblem("no_actions", "actions", "A plan needs at least one action", "add an action")
@@ -189,6 +200,13 @@ def _form_problem(error: ErrorDetails, names: Mapping[tuple[str, ...], Names]) -
     message = f"Input should be {expected}" if expected else error["msg"]
     suggestion = _form_of(loc, kind) if expected else ""
     return PlanProblem(code, location, f"{message}; found {_shown(location, found)}", suggestion)
+
+
+def _location(loc: tuple[int | str, ...]) -> str:
+    location = ""
+    for part in loc:
+        location += f"[{part}]" if isinstance(part, int) else f"{'.' if location else ''}{part}"
+    return location
 
 
 def _without_kinds(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

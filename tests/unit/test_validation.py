@@ -209,6 +209,15 @@ def test_every_form_of_a_plan_is_read(form: Any) -> None:
     assert validate_execution_plan(found) is found
 
 
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_a_name_twice_in_json_is_told(form: Any) -> None:
+    """JSON's readers keep the last of two values under one name: the first, here a retry policy, would be lost."""
+    text = form('{"actions": [{"id": "a", "actionDefinitionId": "x", "retry": {"maxAttempts": 1}, "retry": {}}]}')
+    with pytest.raises(PlanValidationError, match=r"actions\[0\]: The name 'retry' is given twice") as refused:
+        validate_execution_plan(text)
+    assert [(problem.code, problem.location) for problem in refused.value.errors] == [("duplicate_name", "actions[0]")]
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
