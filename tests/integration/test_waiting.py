@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import uuid
@@ -106,3 +107,23 @@ def test_an_outage_is_waited_out(app: Celery, server: EmbeddedServer) -> None:
     for waiter in waiters:
         waiter.join(TIMEOUT)
     assert [state.status for state in found] == ["completed", "completed"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_waits_on_a_connection_of_its_own(app: Celery) -> None:
+    """What the server says to a process is not read by one that was forked from it, nor the other way round."""
+    task = app.tasks[execute_plan.name]
+    plan = {"actions": [{"id": "a", "actionDefinitionId": "x"}]}
+    parents = task.delay(plan)
+    child = os.fork()
+    if child == 0:
+        asked = None
+        try:
+            asked = task.apply_async((plan,), task_id="of-the-child")
+        finally:
+            # At once, while it waits for its result.
+            os._exit(0 if asked else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    keys = [app.backend.get_key_for_task(name) for name in (parents.id, "of-the-child")]
+    client = app.backend.client
+    wait_until(lambda: [count for _, count in client.pubsub_numsub(*keys)] == [1, 0], TIMEOUT, "the child's has ended")

@@ -55,6 +55,7 @@ from workflow_state.runtime.submission import (
     unchecked,
 )
 from workflow_state.settings import Settings
+from workflow_state.store.forks import apart_after_forks
 from workflow_state.store.outages import is_outage, told_in_outage
 from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.validation import prepare_plan
@@ -202,6 +203,7 @@ class PlanTask(EngineTask):
             options.setdefault("compression", "gzip")
         if headers := observers_of(self.app).headers():
             options["headers"] = {**headers, **(options.get("headers") or {})}
+        apart_after_forks(self.app.backend)
         given = options.get("task_id")
         options["task_id"] = execution_id = given or str(uuid.uuid4())
         doubt = f"execution {execution_id!r} may have been sent: sent again with this task_id, it runs once"

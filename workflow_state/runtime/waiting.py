@@ -17,6 +17,7 @@ from celery.result import AsyncResult
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from workflow_state.store.forks import apart_after_forks
 from workflow_state.store.outages import is_outage
 from workflow_state.telemetry import get_logger
 
@@ -40,6 +41,7 @@ def await_result(result: AsyncResult, get: Callable[[float], Any], timeout: floa
     Raises:
         celery.exceptions.TimeoutError: it was not there in time.
     """
+    apart_after_forks(result.backend)
     until = math.inf if timeout is None else time.monotonic() + timeout
     before: Exception | None = None
     while True:

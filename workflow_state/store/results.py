@@ -23,6 +23,7 @@ from pydantic import JsonValue
 from workflow_state.errors import ActionFailedError, BackendNotSupportedError
 from workflow_state.models import ErrorDetail
 from workflow_state.redaction import hide_password, url_problem
+from workflow_state.store.forks import apart_after_forks
 from workflow_state.store.keys import action_task_id, action_task_ids
 from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.telemetry import get_logger
@@ -59,6 +60,7 @@ class ActionResults:
                 f"The app {app.main or app!r} has result_serializer = {backend.serializer!r}; expected 'json': "
                 "results are read by other processes and must not run code when they are read"
             )
+        apart_after_forks(backend)
         self._backend = backend
         #: Whether JSON is written as Python does it, unless an app has an encoder of its own.
         encode: Callable[..., tuple[str, str, Any]] = dumps
