@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from redis.exceptions import ResponseError
 
+from workflow_state.embedded import EmbeddedServer
 from workflow_state.store.outages import is_outage, refuses
 
 #: As Redis 6.2.14 answers a script that was about to write.
@@ -37,3 +39,24 @@ def test_a_server_that_does_not_write_now_is_waited_for(said: str) -> None:
 def test_any_other_answer_is_no_outage(said: str) -> None:
     """To repeat what cannot work would only hide it."""
     assert not is_outage(ResponseError(said))
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("limit", ["min-replicas-to-write", "maxmemory"])
+def test_a_transaction_that_is_refused_is_waited_for(limit: str) -> None:
+    """At its first command or at its end: so Celery stores results, and its outage is none of the execution's."""
+    with EmbeddedServer(appendonly=False) as server, redis.Redis.from_url(server.url) as client:
+        with client.pipeline() as whole:
+            whole.set("result", "of pipeline caused error:\n").publish("result", "")
+            client.config_set(limit, 1)
+            with pytest.raises(ResponseError, match="pipeline caused error") as refused:
+                whole.execute()
+        assert is_outage(refused.value)
+        client.config_set(limit, 0)
+        with client.client() as begun:
+            begun.execute_command("MULTI")
+            begun.set("result", "")
+            client.config_set(limit, 1)
+            with pytest.raises(ResponseError, match="Transaction discarded") as refused:
+                begun.execute_command("EXEC")
+        assert is_outage(refused.value)

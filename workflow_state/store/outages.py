@@ -16,10 +16,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
 _REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
-#: Beginnings of such replies for which the client has no class: no disk to write to, too few replicas, a long script.
-_REFUSALS = ("MISCONF ", "NOREPLICAS ", "BUSY ")
+#: Such replies for which the client has no class: no disk to write to, too few replicas, a long script. To a command of
+#: a pipeline, the client puts which one it was before them.
+_REFUSED = re.compile(r"(Command # \d+ \(.*\) of pipeline caused error: )?(MISCONF|NOREPLICAS|BUSY) ", re.DOTALL)
 #: How Redis before 7 gives any of them to a script that was about to write: within an error of the script.
 _REFUSED_SCRIPT = re.compile(r"Error running script .*: -(OOM|READONLY|NOREPLICAS|MISCONF) ")
+#: What the end of a transaction is told that began while the server still wrote.
+_REFUSED_END = re.compile(r"Transaction discarded because of: (OOM|READONLY|NOREPLICAS|MISCONF|MASTERDOWN) ")
+_FORMS = (_REFUSED, _REFUSED_SCRIPT, _REFUSED_END)
 
 
 @contextmanager
@@ -48,5 +52,4 @@ def refuses(error: BaseException | None) -> bool:
     """Whether it is the answer of a server that does not write now."""
     if isinstance(error, _REFUSING):
         return True
-    text = str(error)
-    return isinstance(error, ResponseError) and bool(text.startswith(_REFUSALS) or _REFUSED_SCRIPT.match(text))
+    return isinstance(error, ResponseError) and any(form.match(str(error)) for form in _FORMS)
