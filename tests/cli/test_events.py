@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,40 @@ def test_events_as_json_by_type(cli: CommandLine, story: list[Event], tmp_path: 
     assert process.returncode == 0
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     assert lines == [event.model_dump(mode="json") for event in story[1:4]]
+    assert_forgotten(cli)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("full", [False, *([True] if Path("/dev/full").exists() else [])])  # on Linux
+def test_an_output_that_nobody_reads_or_that_has_no_room_ends_it(
+    cli: CommandLine, story: list[Event], tmp_path: Path, form: list[str], full: bool
+) -> None:
+    """``events | head`` ends with 141, and a disk that is full with 2, in words; both went on and on, each event with a
+    traceback.
+    """
+    log = tmp_path / "log"
+    read, write = os.pipe()
+    with (Path("/dev/full") if full else log).open("wb") as output, log.open("wb") as errors:
+        process = subprocess.Popen(
+            [*COMMAND, "-A", APP, "events", *form],
+            cwd=tmp_path,
+            env=cli.env,
+            stdin=subprocess.DEVNULL,
+            stdout=output if full else write,
+            stderr=errors,
+        )
+    os.close(write)
+    try:
+        wait_until(lambda: "listening" in log.read_text(), 20, "it listens")
+        os.close(read)
+        send(cli, story)
+        wait_until(lambda: process.poll() is not None, 20, "it has ended")
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == (2 if full else 141)
+    assert "Traceback" not in log.read_text()
+    assert ("The output cannot be written: No space left on device" in log.read_text()) is full
     assert_forgotten(cli)
 
 

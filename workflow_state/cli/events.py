@@ -34,7 +34,7 @@ def events_command(
 
     Workers send them where the app's setting workflow_state has "events" on. `watch` follows one execution without.
 
-    Exit code: 0 after --limit, 4 when the broker is away, 130 after Ctrl-C.
+    Exit code: 0 after --limit, 4 when the broker is away, 130 after Ctrl-C, 141 when nobody reads its output any more.
     """
     if not Settings.of(session.app).events:
         click.echo("The setting workflow_state['events'] of this app is off: only remote actions send events", err=True)
@@ -45,6 +45,8 @@ def events_command(
     for pattern in patterns or ("*",):
         tail.on(pattern)(tail.show)
     tail.run()
+    if tail.unwritten is not None:
+        raise tail.unwritten
 
 
 class _Tail(EventListener):
@@ -58,6 +60,8 @@ class _Tail(EventListener):
         self._execution_id, self._left, self._as_json = execution_id, limit, as_json
         self._screen = console()
         self._last = ""
+        #: Why what it has to print cannot be printed: that is the end of the command, not a failure over an event.
+        self.unwritten: OSError | None = None
 
     def on_consume_ready(self, *_: Any, **__: Any) -> None:
         """Called by kombu when every event from now on will arrive."""
@@ -73,11 +77,19 @@ class _Tail(EventListener):
         if again or self.should_stop or self._execution_id not in (None, event.execution_id):
             return
         self._last = event.id
-        if self._as_json:
-            print_json(event.model_dump(mode="json"), lines=True)
-        else:
-            say(self._screen, f"{event.time:%H:%M:%S.%f}"[:-3], f"  {event.execution_id}  {event_line(event)}")
+        try:
+            self._print(event)
+        except OSError as error:
+            self.unwritten = error
+            self.stop()
+            return
         if self._left is not None:
             self._left -= 1
             if not self._left:
                 self.stop()
+
+    def _print(self, event: Event) -> None:
+        if self._as_json:
+            print_json(event.model_dump(mode="json"), lines=True)
+        else:
+            say(self._screen, f"{event.time:%H:%M:%S.%f}"[:-3], f"  {event.execution_id}  {event_line(event)}")
