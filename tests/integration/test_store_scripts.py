@@ -700,3 +700,21 @@ def test_executions_do_not_touch_each_other(bench: Bench) -> None:
     head = other.store.head(other.id)
     assert head is not None
     assert head.open == 1
+
+
+def test_a_script_that_is_taken_away_while_it_is_sent_is_sent_again(bench: Bench) -> None:
+    """Somebody empties the server of scripts between two steps of the client's: a second later it is asked again."""
+    load, taken = bench.client.script_load, []
+
+    def load_for_a_moment(text: str) -> Any:
+        sha = load(text)
+        if not taken:
+            taken.append(sha)
+            bench.client.script_flush()
+        return sha
+
+    bench.client.script_load = load_for_a_moment
+    bench.client.script_flush()
+    assert bench.advance()
+    assert taken
+    assert bench.field("cursor") == "0"

@@ -11,11 +11,19 @@ from contextlib import contextmanager
 
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, ResponseError, TryAgainError
+from redis.exceptions import (
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _AWAY = (OperationalError, RedisConnectionError, RedisTimeoutError)
-_REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
+#: A script that is not there was taken away again while it was sent: the client has sent it by then.
+_REFUSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError, NoScriptError)
 #: Such replies for which the client has no class: no disk to write to, too few replicas, a long script. To a command of
 #: a pipeline, the client puts which one it was before them.
 _REFUSED = re.compile(r"(Command # \d+ \(.*\) of pipeline caused error: )?(MISCONF|NOREPLICAS|BUSY) ", re.DOTALL)
@@ -38,7 +46,7 @@ def told_in_outage(text: str) -> Iterator[None]:
 
 
 class ServerRefusesError(RedisConnectionError):
-    """The server is there and does not write now: it is full, a replica, or has lost its disk."""
+    """The server is there and does not write now: it is full, a replica, or has lost its disk or a script."""
 
 
 def is_outage(error: BaseException | None) -> bool:
