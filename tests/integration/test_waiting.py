@@ -9,13 +9,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import redis
 from celery import Celery
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from tests.integration.apps import own_app
 from tests.support import wait_until
-from workflow_state import ExecutionState, PlanResult, execute_plan
+from workflow_state import Event, ExecutionState, PlanResult, StateManager, execute_plan
 from workflow_state.embedded import EmbeddedServer
+from workflow_state.runtime import waiting
 from workflow_state.runtime.engine import engine_of
 
 TIMEOUT = 20
@@ -107,6 +109,70 @@ def test_an_outage_is_waited_out(app: Celery, server: EmbeddedServer) -> None:
     for waiter in waiters:
         waiter.join(TIMEOUT)
     assert [state.status for state in found] == ["completed", "completed"]
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_a_server_that_is_busy_is_waited_for(
+    from_the_start: bool, app: Celery, server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a script of somebody else keeps busy answers every command with an error: the caller waits on."""
+    monkeypatch.setattr(waiting, "LOOK", 0.2)
+    result, found = result_of(app), []
+    waiter = threading.Thread(target=lambda: found.append(result.get(timeout=TIMEOUT)))
+    with redis.Redis.from_url(server.url) as client, redis.Redis.from_url(server.url) as other:
+        client.config_set("lua-time-limit", 50)
+        if not from_the_start:
+            waiter.start()
+            wait_until(lambda: client.pubsub_numsub(app.backend.get_key_for_task(result.id))[0][1] == 1, TIMEOUT)
+        busy = threading.Thread(target=keep_busy, args=(other,))
+        busy.start()
+        wait_until(lambda: is_busy(client), TIMEOUT, "the server is busy")
+        if from_the_start:
+            waiter.start()
+        waiter.join(1)
+        client.script_kill()
+        busy.join(TIMEOUT)
+    end(app, result)
+    waiter.join(TIMEOUT)
+    assert [state.status for state in found] == ["completed"]
+
+
+def keep_busy(client: redis.Redis) -> None:
+    """Run a script until somebody kills it."""
+    with pytest.raises(redis.ResponseError, match="SCRIPT KILL"):
+        client.eval("while true do end", 0)
+
+
+def is_busy(client: redis.Redis) -> bool:
+    """Whether a script runs for too long."""
+    try:
+        return not client.ping()
+    except redis.ResponseError as error:
+        return str(error).startswith("BUSY ")
+
+
+def test_a_change_of_the_servers_role_is_waited_out(app: Celery, server: EmbeddedServer) -> None:
+    """A master that becomes a replica, as in a planned failover, lets go of all who wait on it: ``watch`` and ``wait``
+    do so again.
+    """
+    manager, client = StateManager(app), app.backend.client
+    execution_id = manager.initialize_state({"actions": [{"id": "a", "actionDefinitionId": "x"}]}, start=False).id
+    seen: list[Event] = []
+    ended: list[ExecutionState] = []
+    waiters = [
+        threading.Thread(target=lambda: seen.extend(manager.watch(execution_id))),
+        threading.Thread(target=lambda: ended.append(manager.wait(execution_id, TIMEOUT))),
+    ]
+    for waiter in waiters:
+        waiter.start()
+    for master in ("127.0.0.1 1", "NO ONE"):
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 2, TIMEOUT, "both wait")
+        client.replicaof(*master.split())
+    manager.cancel_execution(execution_id)
+    for waiter in waiters:
+        waiter.join(TIMEOUT)
+    assert [event.type for event in seen][-1:] == ["plan.execution.cancelled"]
+    assert [state.status for state in ended] == ["cancelled"]
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

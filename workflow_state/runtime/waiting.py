@@ -14,8 +14,7 @@ from typing import Any
 from celery.backends.redis import RedisBackend
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 
 from workflow_state.store.forks import apart_after_forks
 from workflow_state.store.outages import is_outage
@@ -50,12 +49,12 @@ def await_result(result: AsyncResult, get: Callable[[float], Any], timeout: floa
             _await_server(result.backend, until)
         try:
             return get(SHORTEST if last else min(LOOK, max(SHORTEST, until - time.monotonic())))
-        except (CeleryTimeoutError, RuntimeError) as error:
+        except (CeleryTimeoutError, RuntimeError, ResponseError) as error:
             if result.on_ready.ready:
                 return get(LOOK)
             over = isinstance(error, CeleryTimeoutError)
             # Celery's waiting in greenlets never recovers from a connection that it could not get back.
-            if (over and last) or error is before or not (over or is_outage(error.__cause__)):
+            if (over and last) or error is before or not (over or is_outage(error.__cause__) or is_outage(error)):
                 raise
             before = error
 
@@ -72,7 +71,9 @@ def _await_server(backend: Any, until: float) -> None:
     while True:
         try:
             backend.client.ping()
-        except (RedisConnectionError, RedisTimeoutError) as error:
+        except RedisError as error:
+            if not is_outage(error):
+                raise
             if time.monotonic() + PAUSE >= until:
                 raise CeleryTimeoutError(f"The operation timed out: the server is away: {error}") from error
             if not said:

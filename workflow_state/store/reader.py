@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from workflow_state.errors import ExecutionNotFoundError
 from workflow_state.references import MISSING, Outcome
 from workflow_state.store.keys import Keys
@@ -96,7 +98,13 @@ class Reader:
         key, client = self.keys.log(execution_id), self.results.client
         if limit := client.connection_pool.connection_kwargs.get("socket_timeout"):
             seconds = min(seconds, limit / 2)
-        found = client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+        try:
+            found = client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+        except ResponseError as error:
+            # A master that becomes a replica, as in a planned failover, ends all waiting with this.
+            if not str(error).startswith("UNBLOCKED "):
+                raise
+            found = []
         return [LogEntry.read(number, fields) for _, entries in found for number, fields in entries]
 
     def parts_left(self, execution_id: str) -> list[int]:
