@@ -194,6 +194,8 @@ def test_validate_tells_warnings_in_a_terminal(cli: CommandLine, tmp_path: Path)
         (["run", "no-such-plan.json"], 2, "'no-such-plan.json' does not exist"),
         (["run", "-"], 2, "The plan from standard input cannot be run. The plan has 1 problem"),
         (["run", "-", "--timeout", "3"], 2, "--timeout goes with --watch or --wait"),
+        (["run", "-", "--watch", "--timeout", "nan"], 2, "'nan' is no number of seconds"),
+        (["demo", "--patience", "nan"], 2, "'nan' is no number of seconds"),
         (["watch", "no-such-execution"], 3, "No execution 'no-such-execution' is stored"),
         (["history", "no-such-execution"], 3, "No execution 'no-such-execution' is stored"),
     ],

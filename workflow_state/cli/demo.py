@@ -23,6 +23,7 @@ from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.output import console
 from workflow_state.cli.plan_file import load_plan
 from workflow_state.cli.progress import progress_for, waiting
+from workflow_state.cli.seconds import Seconds
 from workflow_state.cli.server import wrong_url
 from workflow_state.cli.summary import print_summary
 from workflow_state.cli.worker import WorkerProcess
@@ -52,7 +53,7 @@ IMPATIENCE = 1.0
     "--patience",
     default=300.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(),
     help="Seconds without any change after which the run is given up.",
 )
 def demo_command(plan: Path | None, actions: tuple[str, ...], concurrency: int, patience: float) -> None:

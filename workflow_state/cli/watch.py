@@ -16,6 +16,7 @@ from workflow_state.cli.follow import FollowError, follow
 from workflow_state.cli.interrupt import Interrupt
 from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.progress import Progress, progress_for
+from workflow_state.cli.seconds import Seconds
 from workflow_state.cli.session import Session, app_option, pass_session
 from workflow_state.cli.status import show_end, show_status, status_document
 from workflow_state.models import ExecutionState, ExecutionStatus
@@ -31,7 +32,7 @@ def timeout_option(function: Function) -> Function:
     """How long to stay with an execution."""
     option = click.option(
         "--timeout",
-        type=click.FloatRange(0, min_open=True),
+        type=Seconds(),
         metavar="SECONDS",
         help="Leave after that long, with exit code 6; the execution goes on.",
     )
