@@ -7,15 +7,20 @@ import signal
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
+from redis.exceptions import ConnectionError
 
 from tests.cli.commands import APP, CommandLine
 from tests.cli.processes import COMMAND, environment, piped, run
 from tests.support import wait_until
 from tests.workers import action, plan
-from workflow_state import PlanValidationError, StateManager
+from workflow_state import Event, PlanValidationError, StateManager
+from workflow_state.cli.follow import follow
+from workflow_state.cli.session import Session
+from workflow_state.cli.watch import EventLines
 from workflow_state.embedded import EmbeddedServer
 
 QUICK = {"max_attempts": 2, "min_timeout_in_ms": 50}
@@ -107,6 +112,28 @@ def test_watch_as_json_gives_each_event_once(cli: CommandLine) -> None:
     assert events[0]["type"] == "plan.execution.started"
     assert events[-1]["type"] == "plan.execution.completed"
     assert cli.lines("history", events[0]["execution_id"]) == events
+
+
+def test_watch_as_json_gives_what_an_outage_has_cut_off(cli: CommandLine, capsys: pytest.CaptureFixture[str]) -> None:
+    """The server goes away between the state and its events, when there is no later state: they are printed at the
+    next look. The last ones were left out, and the command ended as if it had printed all.
+    """
+    state = cli.manager.initialize_state(plan(action("a")))
+    state = cli.manager.wait(state.id, 20)
+    outage = iter([ConnectionError("away")])
+
+    class Away(StateManager):
+        def history(self, *args: Any, **kwargs: Any) -> list[Event]:
+            for error in outage:
+                raise error
+            return super().history(*args, **kwargs)
+
+    session = Session(given=cli.site.app)
+    vars(session)["manager"] = manager = Away(cli.site.app)
+    with EventLines(session, state.id) as lines:
+        assert follow(manager, state.id, lines.show, outage=10).status.value == "completed"
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == [event.model_dump(mode="json") for event in cli.manager.history(state.id)]
 
 
 def test_an_interrupted_watch_leaves_the_execution_alone(cli: CommandLine) -> None:

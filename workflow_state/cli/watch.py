@@ -148,10 +148,11 @@ class EventLines:
         """Print the events that are new; of ``state`` alone it would not know what came in between."""
         if self._version == state.version:
             return
-        self._version = state.version
         for event in self._session.manager.history(self._execution_id, after=self._after):
             print_json(event.model_dump(mode="json"), lines=True)
             self._after = event.sequence
+        # Not before: where the server goes away meanwhile, the same state is shown once more.
+        self._version = state.version
 
     def __enter__(self) -> EventLines:
         return self
