@@ -115,6 +115,8 @@ def test_rerun_with_a_result_or_without_an_action(cli: CommandLine) -> None:
         (["rerun", "ID"], 5, "only one that has ended can be run again"),
         (["rerun", "ID", "--input", "pay", "5"], 2, "'5' for 'pay' is not NAME=VALUE"),
         (["rerun", "ID", "--input", "nope", "a=5"], 3, "has no action 'nope'"),
+        (["rerun", "ID", "--input", "pay", f"a={'[' * 50_000}"], 2, "nests too deep to be read as JSON"),
+        (["rerun", "ID", "--result", "pay", "[" * 50_000], 2, "nests too deep to be read as JSON"),
     ],
 )
 def test_what_is_refused_says_why(cli: CommandLine, waits: str, words: list[str], code: int, message: str) -> None:

@@ -101,4 +101,6 @@ def _value(text: str) -> JsonValue:
         found: JsonValue = json.loads(text)
     except ValueError:
         return text
+    except RecursionError as error:
+        raise click.UsageError("a value nests too deep to be read as JSON") from error
     return found
