@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -203,6 +204,26 @@ def test_validate_lists_every_problem_in_editor_form(tmp_path: Path) -> None:
     done = run([*COMMAND, "validate", "-"], cwd=tmp_path, env=env, stdin=two_actions())
     assert done.returncode == 0
     assert "is valid: 2 actions in 2 levels" in done.stdout
+
+
+def test_an_output_in_an_old_encoding_is_whole_for_programs_and_readable_for_people(tmp_path: Path) -> None:
+    """What a Latin-1 output cannot have is a "?" in text; JSON and pictures are UTF-8. It was a traceback."""
+    env, named = environment(PYTHONIOENCODING="latin-1"), json.dumps(plan(action("a"), name="计划"))
+    (tmp_path / "计划.json").write_text(named)
+    for words, said in [
+        (["graph", "-", "--json"], '"title": "计划"'),
+        (["graph", "-", "--format", "svg"], "计划"),
+        (["validate", "计划.json"], "??.json is valid"),
+    ]:
+        done = subprocess.run(
+            [*COMMAND, *words], cwd=tmp_path, env=env, input=named.encode(), capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert said in done.stdout.decode()
+    (tmp_path / "计划.json").write_text("{}")
+    done = subprocess.run([*COMMAND, "validate", "计划.json"], cwd=tmp_path, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (2, b"")
+    assert done.stdout.startswith(b"??.json: error: ")
 
 
 def test_validate_tells_warnings_in_a_terminal(cli: CommandLine, tmp_path: Path) -> None:

@@ -49,9 +49,12 @@ def console() -> Console:
 
 def print_json(document: Any, *, lines: bool = False) -> None:
     """One document, indented; or, with ``lines``, one of many, each on a line of its own."""
-    click.echo(json_text(document, lines=lines))
-    if lines:
-        sys.stdout.flush()
+    print_document(json_text(document, lines=lines))
+
+
+def print_document(text: str) -> None:
+    """A text of a form that is UTF-8 wherever it goes, whatever the terminal's own encoding is."""
+    click.echo(text.encode("utf-8", errors="replace"))
 
 
 def json_text(document: Any, *, lines: bool = False) -> str:
@@ -72,7 +75,7 @@ def write_text(text: str, file: Path | None) -> None:
         CommandError: the file cannot be written.
     """
     if file is None:
-        click.echo(text)
+        print_document(text)
         return
     try:
         file.write_text(text, "utf-8")

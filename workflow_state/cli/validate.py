@@ -63,5 +63,6 @@ def _unknown(session: Session, plan: ExecutionPlan) -> Iterator[PlanProblem]:
 
 def _print(name: str, problems: list[PlanProblem]) -> None:
     """In the form that editors and CI read: file, place, kind, message."""
+    screen = console()
     for problem in problems:
-        click.echo(f"{name}: {problem.severity}: {problem}")
+        say(screen, f"{name}: {problem.severity}: {problem}")
