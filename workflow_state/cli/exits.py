@@ -71,6 +71,9 @@ def told() -> Iterator[None]:
         raise CommandError(f"The app's setting workflow_state is not valid. {error}", Exit.BAD_INPUT) from error
     except EmbeddedServerError as error:
         raise CommandError(str(error), Exit.AWAY) from error
+    except UnicodeEncodeError as error:
+        # Python reads bytes of an argument that are no UTF-8 as halves of surrogate pairs.
+        raise CommandError(f"{error.object!r} has bytes that are no text in UTF-8", Exit.BAD_INPUT) from error
     except RedisError as error:
         raise CommandError(f"The server of the results cannot be used: {sentence(error)}", Exit.AWAY) from error
     except OperationalError as error:
