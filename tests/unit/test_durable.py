@@ -14,6 +14,7 @@ from kombu.transport.redis import Channel, Transport
 from kombu.utils.functional import retry_over_time
 
 from workflow_state import durable
+from workflow_state.embedded import EmbeddedServer
 
 #: Read by Celery's Redis backend and documented, but missing from the table of its defaults.
 UNLISTED = {"redis_backend_health_check_interval"}
@@ -33,6 +34,21 @@ def test_an_address_that_is_set_to_nothing_is_not_set() -> None:
     env = {**os.environ, "REDIS_URL": ""}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["redis://localhost:6379/0"] * 2
+
+
+@pytest.mark.redis
+def test_the_address_may_be_a_unix_socket() -> None:
+    """Broker and results are reached over it, as over TCP: a setting of TCP's made every call a `TypeError`."""
+    code = (
+        "from workflow_state.app import app\n"
+        "app.connection_for_write().ensure_connection(max_retries=1)\n"
+        "print(app.conf.redis_socket_keepalive, app.backend.client.ping())"
+    )
+    with EmbeddedServer(appendonly=False, settings={"unixsocket": "socket"}) as server:
+        for url, keepalive in ((f"redis+socket://{server.data_dir}/socket", "False"), (server.url, "True")):
+            env = {**os.environ, "REDIS_URL": url}
+            done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+            assert done.stdout.split()[:2] == [keepalive, "True"], done.stderr
 
 
 @pytest.fixture
