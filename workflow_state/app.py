@@ -13,3 +13,6 @@ from celery import Celery
 
 app = Celery("workflow_state")
 app.config_from_object("celeryconfig" if find_spec("celeryconfig") else "workflow_state.durable")
+# The current app is one of this thread alone: in all others ``execute_plan`` would be that of Celery's fallback app,
+# which knows no server of ours.
+app.set_default()

@@ -51,6 +51,22 @@ def test_the_address_may_be_a_unix_socket() -> None:
             assert done.stdout.split()[:2] == [keepalive, "True"], done.stderr
 
 
+def test_the_ready_made_app_is_that_of_every_thread() -> None:
+    """`execute_plan.delay` in a thread of a process that has imported the app, as in a web server, sends with it."""
+    code = """if True:
+        from threading import Thread
+        from workflow_state import StateManager, execute_plan
+        from workflow_state.app import app
+        found = []
+        thread = Thread(target=lambda: found.extend([execute_plan.app, StateManager()._engine.app]))
+        thread.start()
+        thread.join()
+        print([one is app for one in found])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[True, True]\n"
+
+
 @pytest.fixture
 def app() -> Celery:
     """An app on the durable settings; nothing connects."""
