@@ -34,8 +34,6 @@ Handler = Callable[[Event], object]
 REMEMBERED = 10_000
 #: Seconds that a queue of its own outlives a listener on Redis: who sends at this moment may make it anew.
 LINGER = 0.5
-#: Messages that a listener holds at once.
-PREFETCH = 10
 
 
 def events_exchange(settings: Settings) -> Exchange:
@@ -139,6 +137,9 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         ``listener.run()`` then calls it for each of them.
     """
 
+    #: Messages that it holds at once, where the broker hands out more than one.
+    _prefetch = 10
+
     def __init__(self, app: Celery | None = None, queue: str | None = None) -> None:
         self._app = app or current_app._get_current_object()
         self._settings = Settings.of(self._app)
@@ -169,7 +170,8 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
 
     def get_consumers(self, consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002 - what kombu gives
         """Called by kombu for every new connection."""
-        return [consumer(queues=[self.queue], callbacks=[self._receive], accept=["json"], prefetch_count=PREFETCH)]
+        kinds = {"callbacks": [self._receive], "accept": ["json"], "prefetch_count": self._prefetch}
+        return [consumer(queues=[self.queue], **kinds)]
 
     @property
     def queue(self) -> Queue:

@@ -37,6 +37,12 @@ F = TypeVar("F", bound=Callable[..., object])
 RETRY_SECONDS = 1.0
 
 
+class _Requests(EventListener):
+    """Takes no request before it is done with the one before: another process, or the next that starts, may be idle."""
+
+    _prefetch = 1
+
+
 class RemoteExecutor:
     """Carries out remote actions and answers; one at a time, so start as many processes as should work at once.
 
@@ -71,7 +77,7 @@ class RemoteExecutor:
         self._app = app or current_app._get_current_object()
         self._actions = ActionRegistry()
         self._redactor = Redactor(Settings.of(self._app).secret_names)
-        self._listener = EventListener(self._app, queue)
+        self._listener = _Requests(self._app, queue)
         self._listener.on("action.execute.requested")(self._handle)
         self._log = get_logger(self._redactor)
 

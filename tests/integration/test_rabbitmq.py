@@ -90,6 +90,22 @@ def test_a_remote_action_is_asked_for_and_answered(rabbit: Site) -> None:
     assert state.action_states["a"].attempts == 1
 
 
+def test_a_service_that_starts_later_gets_what_waits(rabbit: Site) -> None:
+    """A process of a service holds the request that it carries out and no other: it held ten, and all others waited for
+    it while the next process had nothing to do.
+    """
+    gate = uuid.uuid4().hex
+    remote = [action(name, "test.remote", inputs={"value": 3, "gate": gate}) for name in "abc"]
+    with running_service(rabbit):
+        result = execute_plan.delay(plan(*remote))
+        rabbit.wait_started(gate)
+        with running_service(rabbit):
+            first, second = rabbit.wait_started(gate, 2)
+            rabbit.open_gate(gate, 3)
+            assert result.get(timeout=TIMEOUT).status == "completed"
+    assert first != second
+
+
 def test_a_killed_worker_is_recovered_from(rabbit: Site) -> None:
     """kill -9 of the worker in the middle of an action: another starts the action again, and the plan completes."""
     gate = uuid.uuid4().hex
