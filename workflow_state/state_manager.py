@@ -316,7 +316,7 @@ class StateManager:
     def delete(self, execution_id: str) -> bool:
         """Delete an ended execution: records, history, results, those of Celery included, and its place in the lists.
 
-        Its id is not for another plan afterwards: workers may remember the old one.
+        Its id can be used again afterwards; what runs is then the new plan.
 
         Returns:
             True when it is gone; False when no worker has carried out its end yet (stored its result, called what
