@@ -72,6 +72,25 @@ def test_so_does_one_whose_message_can_expire(tmp_path: Path) -> None:
         check_a_revoked_action_runs(scene, fleet)
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_an_action_that_is_terminated_before_it_begins_runs(pool: str, scene: Scene) -> None:
+    """Its message waits in a worker for the time of its next attempt when it is revoked with ``terminate``: it begins
+    then, no process is taken down, and the worker goes on, also where the pool is one of threads.
+    """
+    retry = {"max_attempts": 2, "min_timeout_in_ms": 3000, "max_timeout_in_ms": 3000}
+    flaky = action("flaky", "chaos.flaky", inputs={"number": 1}, retry=retry)
+    with scene.fleet(0) as fleet:
+        fleet.add("--pool", pool, "--concurrency", "1")
+        fleet.wait_ready()
+        execution_id = scene.start({"id": "terminated", "actions": [flaky]})
+        task_id = action_task_id(execution_id, "flaky")
+        wait_until(lambda: len(fleet.lines(f"[{task_id}] received")) == 2, BOUND, "the next attempt waits there")
+        scene.app.control.revoke(task_id, terminate=True)
+        wait_until(lambda: fleet.lines(f"Terminating {task_id}"), BOUND, "the worker knows of it")
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+    assert (state.status, state.action_states["flaky"].attempts) == ("completed", 2)
+
+
 def test_a_plan_that_nobody_has_accepted_is_revoked(scene: Scene, fleet: Fleet) -> None:
     """Its message is dropped, as that of any task, and whoever waits for its result is told."""
     execution_id = "8a6a2f0e-revoked"

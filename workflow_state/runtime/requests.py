@@ -25,6 +25,13 @@ class LastingRequest(QuietRequest):
     A worker that drops it remembers the id for hours, and drops what the sweeper sends again as well.
     """
 
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """As ``Request.terminate``, of a step that runs. One that waits begins all the same: Celery would end it then,
+        which takes down a process for nothing, and in a pool of threads loses the message and its place for good.
+        """
+        if self.time_start:
+            super().terminate(pool, signal)
+
     def revoked(self) -> bool:
         """As ``Request.revoked``, where the message has expired."""
         return bool(self.maybe_expire() and super().revoked())
