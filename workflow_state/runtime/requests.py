@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from celery.exceptions import Reject
@@ -17,6 +18,13 @@ class QuietRequest(Request):  # type: ignore[misc] # Celery has no types
         """As ``Request.info(safe=True)``."""
         found: dict[str, Any] = super().info(safe=True)
         return found
+
+    def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
+        """As ``Request.cancel``, where the pool can end a task. One of threads and the solo pool cannot, and say so
+        by an error: raised in the handler of the signal that ends the worker, it would hit the code that runs.
+        """
+        with suppress(NotImplementedError):
+            super().cancel(pool, signal, emit_retry)
 
 
 class LastingRequest(QuietRequest):
