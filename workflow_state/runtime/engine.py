@@ -39,6 +39,9 @@ from workflow_state.telemetry import get_logger
 
 #: Milliseconds after which an execution that was stored to be started in a moment, and was not, is given up.
 HELD_BACK_MS = 15 * 60 * 1000
+#: Seconds that a heartbeat waits for an answer at least. Up to a sixth of the lease: on a connection that has died in
+#: silence it would wait as long as the lease lasts.
+SHORTEST_PATIENCE = 2.0
 #: Actions of the largest plan whose program is kept as it was compiled. It shares much with the plan, in memory that
 #: cannot be given back then; one that is read takes half of it.
 KEPT_AT_ONCE = 20_000
@@ -55,7 +58,8 @@ class Engine:
         self.app = app
         self.settings = Settings.of(app)
         self.store = Store(ActionResults(app), self.settings.prefix)
-        self.leases = LeaseKeeper(self.store, self.settings.lease_ms)
+        renewals = ActionResults(app, patience=max(SHORTEST_PATIENCE, self.settings.lease / 6))
+        self.leases = LeaseKeeper(Store(renewals, self.settings.prefix), self.settings.lease_ms)
         self.programs = ProgramCache(self.store, self.settings.programs_cached)
         self.redactor = Redactor(self.settings.secret_names)
         self.log = get_logger(self.redactor)

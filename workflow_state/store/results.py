@@ -41,8 +41,13 @@ _ANY_ID: Final = "0"
 class ActionResults:
     """Keys and payloads of action results for one app's backend."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, patience: float | None = None) -> None:
         """
+        Args:
+            app: whose backend it is.
+            patience: seconds that an answer may take, on connections of its own; None: on those of the backend, as its
+                settings say.
+
         Raises:
             BackendNotSupportedError: the backend is not Redis-compatible, its settings cannot be used, or its results
                 are not JSON.
@@ -60,6 +65,9 @@ class ActionResults:
                 f"The app {app.main or app!r} has result_serializer = {backend.serializer!r}; expected 'json': "
                 "results are read by other processes and must not run code when they are read"
             )
+        if patience is not None:
+            backend = type(backend)(app=app, url=backend.url)
+            backend.connparams["socket_timeout"] = min(patience, backend.connparams["socket_timeout"] or patience)
         apart_after_forks(backend)
         self._backend = backend
         #: Whether JSON is written as Python does it, unless an app has an encoder of its own.
