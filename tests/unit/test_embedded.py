@@ -234,6 +234,8 @@ class TestLife:
             assert client(server).config_get("maxmemory") == {"maxmemory": str(64 * 2**20)}
         with pytest.raises(EmbeddedServerError, match="bind, port"):
             EmbeddedServer(settings={"port": "1", "bind": "0.0.0.0"})
+        with pytest.raises(EmbeddedServerError, match="bind, port"):
+            EmbeddedServer(settings={"Port": "1", "BIND": "0.0.0.0"})
 
     def test_use_out_of_order_is_an_error_with_the_next_step(self) -> None:
         """Before ``start`` there is no address; two starts would lose the first server."""

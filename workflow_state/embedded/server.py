@@ -79,7 +79,8 @@ class EmbeddedServer:
         settings: Mapping[str, str] | None = None,
         start_timeout: float = 10.0,
     ) -> None:
-        reserved = sorted(RESERVED_SETTINGS & set(settings or {}))
+        # The server reads its names in any case.
+        reserved = sorted(RESERVED_SETTINGS & {name.lower() for name in settings or {}})
         if reserved:
             raise EmbeddedServerError(f"These settings are not free to choose here: {', '.join(reserved)}")
         self._wanted_dir = None if data_dir is None else Path(data_dir).absolute()
