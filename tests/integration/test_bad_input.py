@@ -471,6 +471,15 @@ def test_a_pickled_backend_is_refused(fresh: Site) -> None:
         StateManager(fresh.app)
 
 
+def test_a_serializer_that_is_not_there_is_named(fresh: Site) -> None:
+    """Who sends a plan is told which setting it is; it was a KeyError of the name."""
+    with client(fresh.url, fresh.url, result_serializer="nonsense"):
+        for send in (execute_plan.delay, lambda given: StateManager().initialize_state(given)):
+            with pytest.raises(BackendNotSupportedError, match=r"cannot be set up: KeyError: 'nonsense'.*setting"):
+                send(plan(action("a")))
+    assert fresh.all_keys() == set()
+
+
 def test_unknown_settings_are_refused(database: Callable[[], str]) -> None:
     """A setting of ours that is misspelt is an error, not silently the default."""
     app = make_app()

@@ -24,6 +24,7 @@ from workflow_state.runtime.waiting import await_result
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
 from workflow_state.store.newer import reading
+from workflow_state.store.results import backend_of
 from workflow_state.validation import prepare_plan
 
 #: What a plan may be given as; text is JSON.
@@ -123,8 +124,14 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
 
     Raises:
         kombu.exceptions.OperationalError: as publishing does when the broker is away.
+        BackendNotSupportedError: there is no such ``result_serializer``.
     """
-    if not isinstance(app.backend, RedisBackend):
+    try:
+        backend = app.backend
+    except LookupError:
+        # Celery says no more than the name that it has looked for.
+        backend = backend_of(app)
+    if not isinstance(backend, RedisBackend):
         return
     policy = options.get("retry_policy") or app.conf.task_publish_retry_policy
     if not options.get("retry", app.conf.task_publish_retry):
@@ -132,7 +139,7 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
     pauses = {name: policy[name] for name in _PAUSES & policy.keys()}
     retry: Callable[..., Any] = retry_over_time
     try:
-        retry(app.backend.client.ping, RedisConnectionError, **pauses)
+        retry(backend.client.ping, RedisConnectionError, **pauses)
     except (RedisConnectionError, RedisTimeoutError) as error:
         raise OperationalError(f"The result backend cannot be reached, so nothing was sent: {error}") from error
 

@@ -52,7 +52,7 @@ class ActionResults:
             BackendNotSupportedError: the backend is not Redis-compatible, its settings cannot be used, or its results
                 are not JSON.
         """
-        backend = _backend_of(app)
+        backend = backend_of(app)
         if not isinstance(backend, RedisBackend):
             found = hide_password(str(app.conf.result_backend or "none"))
             raise BackendNotSupportedError(
@@ -182,8 +182,12 @@ class ActionResults:
         return payload
 
 
-def _backend_of(app: Celery) -> Any:
-    """The app's backend. What a wrong setting makes Celery raise is whatever its code for that backend runs into."""
+def backend_of(app: Celery) -> Any:
+    """The app's backend. What a wrong setting makes Celery raise is whatever its code for that backend runs into.
+
+    Raises:
+        BackendNotSupportedError: its settings cannot be used.
+    """
     try:
         return app.backend
     except Exception as error:
