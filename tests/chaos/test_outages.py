@@ -12,7 +12,7 @@ import pytest
 from tests.chaos.plans import action, layered, outcome
 from tests.chaos.scene import Scene
 from tests.support import alive, wait_until
-from workflow_state import ExecutionState
+from workflow_state import ExecutionState, action_task_id
 from workflow_state.testing import run_plan
 
 BOUND = 90.0
@@ -114,6 +114,23 @@ def test_a_plan_goes_on_after_a_break(how: str, tmp_path: Path) -> None:
         assert outcome(state) == outcome(run_plan(plan))
         scene.check_clean(execution_id)
         assert lost(state) == []
+
+
+def test_a_failure_on_record_stays_when_a_drop_ends_its_task(tmp_path: Path) -> None:
+    """Workers are set to end their tasks when they lose the connection, and one does just when an action has failed:
+    whoever asks for the action's result finds the failure, then and when the plan has ended.
+    """
+    conf = {"workflow_state": QUICK, "worker_cancel_long_running_tasks_on_connection_loss": True}
+    with Scene(tmp_path / "scene", **conf) as scene, scene.fleet(1) as fleet:
+        scene.arm("recorded", "connections")
+        after = action("after", "chaos.work", "bad", inputs={"number": 1, "pause": 1, "values": []})
+        failing = action("bad", "chaos.fail", inputs={"number": 1})
+        execution_id = scene.start({"id": "drop", "actions": [failing, after]})
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+        assert scene.sprung
+        assert state.action_states["bad"].status == "failed"
+        assert scene.result(action_task_id(execution_id, "bad")).state == "FAILURE"
+        assert scene.results_recorded(execution_id)["bad"] == ["FAILURE"]
 
 
 def test_a_full_server_refuses_whole_writes(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ class Trap:
 
     Args:
         directory: ``armed`` in it holds the point, what goes (``process``, ``worker``, ``server`` or its
-            ``memory``; or ``time``: the soft limit hits the process), and how often the point must have been
-            passed in this process before; it becomes ``sprung``.
+            ``memory`` or ``connections``; or ``time``: the soft limit hits the process), and how often the point
+            must have been passed in this process before; it becomes ``sprung``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -69,6 +69,11 @@ def strike(victim: str) -> None:
                 server = client.info("server")["process_id"]
             os.kill(server, signal.SIGKILL)
             wait_until(lambda: not alive(server), message="the server is gone")
+        case "connections":
+            with redis.Redis.from_url(app.conf.broker_url) as client:
+                client.client_kill_filter(_type="normal")
+            # Until the worker ends this process, as it is set to.
+            signal.pause()
         case "memory":
             with redis.Redis.from_url(app.conf.broker_url) as client:
                 client.config_set("maxmemory", "1mb")

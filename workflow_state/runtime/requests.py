@@ -22,9 +22,12 @@ class QuietRequest(Request):  # type: ignore[misc] # Celery has no types
     def cancel(self, pool: Any, signal: Any = None, emit_retry: bool = True) -> None:
         """As ``Request.cancel``, where the pool can end a task. One of threads and the solo pool cannot, and say so
         by an error: raised in the handler of the signal that ends the worker, it would hit the code that runs.
+
+        ``RETRY`` is not stored, as Celery does when it ends tasks over a lost connection: it would take the place of
+        a failure that is on record, for ever.
         """
         with suppress(NotImplementedError):
-            super().cancel(pool, signal, emit_retry)
+            super().cancel(pool, signal, emit_retry=False)
 
 
 class LastingRequest(QuietRequest):
