@@ -422,6 +422,9 @@ def test_sending_waits_out_a_failover(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
+# Celery's consumer of results drops a connection when it makes a new one, and does not close it: Python 3.12 and later
+# collect its socket before what would.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_server_that_restarted_is_no_error(tmp_path: Path) -> None:
     """A client whose connections were all cut by a restart sends its next plan without an error."""
     with EmbeddedServer(data_dir=tmp_path) as server, client(server.url) as app:
