@@ -11,6 +11,7 @@ copy, and its ``sequence`` shows what is missing.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import OrderedDict
@@ -45,6 +46,17 @@ def answers_queue(settings: Settings) -> Queue:
     """Where workers read the answers of remote services; with its exchange."""
     exchange = Exchange(f"{settings.prefix}.answers", type="topic", durable=True)
     return Queue(exchange.name, exchange, routing_key="action.execute.#", durable=True)
+
+
+def body_of(message: Any) -> Any:
+    """The JSON of a message as it was sent: kombu would make Python's types of objects with keys of its own.
+
+    Raises:
+        ValueError, RecursionError: it is no JSON.
+    """
+    if message.content_type != "application/json":
+        raise ValueError(f"The content type is {message.content_type}; expected application/json")
+    return json.loads(message.body)
 
 
 def publish_events(
@@ -170,7 +182,7 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
 
     def get_consumers(self, consumer: Any, channel: Any) -> list[Any]:  # noqa: ARG002 - what kombu gives
         """Called by kombu for every new connection."""
-        kinds = {"callbacks": [self._receive], "accept": ["json"], "prefetch_count": self._prefetch}
+        kinds = {"on_message": self._receive, "accept": ["json"], "prefetch_count": self._prefetch}
         return [consumer(queues=[self.queue], **kinds)]
 
     @property
@@ -240,7 +252,13 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         """Called by kombu while the broker is away."""
         self._log.warning("broker away, to be tried again", error=str(exc), seconds=interval)
 
-    def _receive(self, body: Any, message: Any) -> None:
+    def _receive(self, message: Any) -> None:
+        try:
+            body = body_of(message)
+        except (ValueError, RecursionError) as error:
+            self._log.error("event is no JSON, dropped", content_type=message.content_type, error=str(error))
+            message.reject()
+            return
         try:
             event = EVENT.validate_python(body, extra="ignore")
         except ValidationError as error:

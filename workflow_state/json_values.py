@@ -22,6 +22,7 @@ MAX_DIGITS: Final = 4300
 _TOO_LARGE: Final = 10**MAX_DIGITS
 #: Celery's JSON reads an object of exactly these keys as a value of a Python type.
 _CODEC_KEYS: Final = {"__type__", "__value__"}
+_CODEC_PROBLEM: Final = "an object with the keys __type__ and __value__ alone has a meaning of its own for Celery"
 
 
 class _Doubled(dict[str, Any]):
@@ -85,7 +86,7 @@ def problem_in(value: JsonValue) -> str:
                     return f"a number has more than {MAX_DIGITS} digits"
             elif isinstance(item, dict):
                 if item.keys() == _CODEC_KEYS:
-                    return "an object with the keys __type__ and __value__ alone has a meaning of its own for Celery"
+                    return _CODEC_PROBLEM
                 deeper.extend(item)
                 deeper.extend(item.values())
             elif isinstance(item, list):
@@ -96,15 +97,20 @@ def problem_in(value: JsonValue) -> str:
     return f"it nests deeper than {MAX_DEPTH} levels"
 
 
-def nests_deeper(value: JsonValue, limit: int) -> bool:
-    """Whether a value nests deeper than so many levels; what does cannot be sent on, since that recurses."""
+def problem_in_message(value: JsonValue, limit: int) -> str:
+    """Why a value cannot go on in one of Celery's messages, "" when it can: it nests deeper than so many levels.
+
+    Or it has an object that the receiver would not read as one.
+    """
     layer: list[Any] = [value]
     for _ in range(limit + 1):
+        if any(isinstance(item, dict) and item.keys() == _CODEC_KEYS for item in layer):
+            return _CODEC_PROBLEM
         inner = [item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list)]
         if not inner:
-            return False
+            return ""
         layer = [item for items in inner for item in items]
-    return True
+    return f"it nests deeper than {MAX_DEPTH} levels"
 
 
 def has_endless_number(value: JsonValue) -> bool:

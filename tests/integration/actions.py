@@ -286,7 +286,7 @@ def elsewhere(value: int, fail: str = "", gate: str = "") -> int:
 
 
 @action("test.unserved", remote=True)
-def unserved(value: int) -> int:
+def unserved(value: Any) -> int:
     """No service carries it out: tests answer themselves."""
     raise AssertionError("a remote action ran in a worker")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -145,6 +146,30 @@ def test_inputs_and_outputs_are_validated(own: Site, service: Service) -> None:
     assert own.runs(state.id) == {"a": 1}
 
 
+@pytest.mark.parametrize("kind", ["datetime", "of ours"])
+def test_inputs_that_celery_would_read_as_python_reach_the_service(own: Site, kind: str) -> None:
+    """They are the plan's JSON, as in a worker. The service dropped the request, and nobody answered it."""
+    executor = RemoteExecutor(own.app, queue="test-plain-service")
+    given = {"__type__": kind, "__value__": "2026-01-31T00:00:00"}
+
+    @executor.action("test.unserved")
+    def carry_out(value: Any) -> int:
+        executor.stop()
+        return int(value == given)
+
+    executor.declare()
+    state = started(action("a", "test.unserved", inputs={"value": given}, retry=ONCE))
+    service = threading.Thread(target=executor.run)
+    service.start()
+    try:
+        assert output(StateManager().wait(state.id, TIMEOUT), "a") == 1
+    finally:
+        executor.stop()
+        service.join()
+        executor.delete()
+        StateManager().cancel_execution(state.id)
+
+
 def test_a_cancelled_await_is_an_answer(own: Site) -> None:
     """As in a worker: the attempt fails. It ended the service, and each that got the request after it."""
     executor = RemoteExecutor(own.app, queue="test-cancelled-service")
@@ -222,11 +247,17 @@ def test_an_answer_that_cannot_be_read_fails_the_attempt(own: Site) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ['"output": ' + "[" * 900 + "]" * 900, '"error": {"message": "\\ud800"}'],
-    ids=["deep", "no text"],
+    [
+        '"output": ' + "[" * 900 + "]" * 900,
+        '"error": {"message": "\\ud800"}',
+        '"output": {"__type__": 1, "__value__": 2}',
+    ],
+    ids=["deep", "no text", "of a Python type"],
 )
 def test_an_answer_that_cannot_be_kept_fails_the_attempt(own: Site, field: str) -> None:
-    """Half of a surrogate pair in an error, or what nests too deep for the pool, ends the attempt, not a worker."""
+    """Half of a surrogate pair in an error, what nests too deep for the pool, or what Celery would read as a type of
+    Python's, ends the attempt, not a worker.
+    """
     state = started(action("a", "test.unserved", inputs={"value": 1}, retry=ONCE))
     kind = "completed" if "output" in field else "failed"
     ids = f'"type": "action.execute.{kind}", "executionId": "{state.id}", "actionId": "a"'

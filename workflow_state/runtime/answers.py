@@ -11,8 +11,8 @@ from kombu.messaging import Consumer
 from workflow_state.actions import registry
 from workflow_state.errors import ActionError
 from workflow_state.event_types import ANSWER
-from workflow_state.events import REQUEST_HEADER, answers_queue
-from workflow_state.json_values import MAX_DEPTH, nests_deeper
+from workflow_state.events import REQUEST_HEADER, answers_queue, body_of
+from workflow_state.json_values import MAX_DEPTH, problem_in_message
 from workflow_state.runtime.outside import malformed_answer
 from workflow_state.settings import Settings
 from workflow_state.telemetry import get_logger
@@ -30,7 +30,7 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
     def get_consumers(self, channel: Any) -> list[Consumer]:
         """Called by Celery for every new connection."""
         queue = answers_queue(Settings.of(self._app))
-        kinds = {"callbacks": [self._receive], "on_decode_error": self._unreadable, "accept": ["json"]}
+        kinds = {"on_message": self._receive, "on_decode_error": self._unreadable, "accept": ["json"]}
         return [Consumer(channel, queues=[queue], prefetch_count=10, **kinds)]
 
     def __init__(self, c: Any, **options: Any) -> None:
@@ -38,11 +38,16 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
         self._app = c.app
         self._log = get_logger()
 
-    def _receive(self, body: Any, message: Any) -> None:
-        if nests_deeper(body, MAX_DEPTH + 1):
+    def _receive(self, message: Any) -> None:
+        try:
+            body = body_of(message)
+        except (ValueError, RecursionError) as error:
+            self._unreadable(message, error)
+            return
+        if problem := problem_in_message(body, MAX_DEPTH + 1):
             # The pool could not carry it, and would end this worker, and then the next that reads it.
             try:
-                failed = malformed_answer(body, f"it nests deeper than {MAX_DEPTH} levels")
+                failed = malformed_answer(body, problem)
             except ActionError as error:
                 self._unreadable(message, error)
                 return
