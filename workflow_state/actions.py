@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NotRequired, Required, TypeVar, get_args, get_origin, get_type_hints
 
 import structlog
@@ -351,14 +352,25 @@ async def _wait_for(result: Awaitable[Any]) -> Any:
 
 
 def _same_function(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """The same function, or the same source imported again (``python -m`` runs a module as ``__main__``)."""
-    return one is other or _code_place(one) == _code_place(other) is not None
+    """The same function, or the same source imported again (``python -m`` runs a module as ``__main__``), or what a
+    changed cell of a notebook makes of it.
+    """
+    if one is other or _code_place(one) == _code_place(other) is not None:
+        return True
+    return _cell_name(one) == _cell_name(other) != ""
 
 
 def _code_place(function: Callable[..., Any]) -> tuple[str, int] | None:
     # What decorators make of functions is one piece of code for all of them.
     code = getattr(inspect.unwrap(function), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code else None
+
+
+def _cell_name(function: Callable[..., Any]) -> str:
+    """The name of a function that was written in a notebook, whose cells are no files; "" for any other."""
+    place, name = _code_place(function), getattr(function, "__qualname__", "")
+    written = getattr(function, "__module__", "") == "__main__" and place is not None and not Path(place[0]).exists()
+    return name if written and "<" not in name else ""
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -340,6 +340,19 @@ def test_an_id_belongs_to_one_function(registry: ActionRegistry) -> None:
         registry.register("it", lambda: 3)
 
 
+def test_a_cell_of_a_notebook_may_be_changed_and_run_again(registry: ActionRegistry) -> None:
+    """The function in it takes the place of the one that it was; one of another name is refused as everywhere."""
+
+    def run_cell(number: int, source: str) -> None:
+        exec(compile(source, f"<ipython-input-{number}>", "exec"), {"__name__": "__main__", "registry": registry})
+
+    run_cell(1, '@registry.action("it")\ndef one() -> int:\n    return 1\n')
+    run_cell(2, '\n@registry.action("it")\ndef one() -> int:\n    return 2\n')
+    assert registry.get("it").run({}, CONTEXT) == 2
+    with pytest.raises(ActionRegistrationError, match=r"'it' is already __main__.one; __main__.two needs"):
+        run_cell(3, '@registry.action("it")\ndef two() -> int:\n    return 3\n')
+
+
 def test_a_decorator_does_not_make_functions_the_same(registry: ActionRegistry) -> None:
     """Two functions under one id are refused also when the same decorator, or Celery's ``autoretry_for``, is on both:
     the second would run in place of the first.
