@@ -33,6 +33,8 @@ TASK = "workflow_state.execute_plan"
 SHORT_EXPIRY = 3600
 #: What Celery and kombu run into where a setting of the broker is wrong.
 SETUP_ERRORS: Final = (ImportError, LookupError, TypeError, ValueError)
+#: A write as the engine's are: of a script, with keys of more than one slot, and it takes memory.
+_WRITE: Final = "redis.call('SET', KEYS[1], '', 'PX', 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Facts:
     """What is known of a set-up; seconds, and strings as read.
 
     ``workers``: name → the tasks that it knows. ``problem``, ``broker_problem``: why nothing could be learnt
-    from the server of the results, or from the broker.
+    from the server of the results, or from the broker. ``refusal``: why the former takes nothing that is written.
     """
 
     conf: Mapping[str, Any]
@@ -62,6 +64,7 @@ class Facts:
     sweep_interval: float = 2.0
     problem: str = ""
     broker_problem: str = ""
+    refusal: str = ""
 
 
 def check_setup(app: Celery) -> list[Finding]:
@@ -73,13 +76,15 @@ def gather(app: Celery) -> Facts:
     """The facts of an app's set-up; what cannot be reached is said in ``problem``."""
     conf = {name: app.conf.get(name) for name in _SETTINGS}
     settings = Settings.of(app)
+    keys = Keys(settings.prefix)
     try:
         client = ActionResults(app).client
         seconds, micros = client.time()
         skew = abs(time.time() - (seconds + micros / 1e6))
-        beat = client.get(Keys(settings.prefix).sweeper)
+        beat = client.get(keys.sweeper)
         server = _if_allowed(client.info)
         config = _if_allowed(client.config_get, "maxmemory-policy")
+        refusal = _refusal(client, keys)
     except (BackendNotSupportedError, RedisError) as error:
         return Facts(conf, problem=str(error))
     workers, broker_problem = _ask_workers(app)
@@ -92,6 +97,7 @@ def gather(app: Celery) -> Facts:
         sweeper_age=None if beat is None else seconds + micros / 1e6 - int(beat) / 1000,
         sweep_interval=settings.sweep_interval,
         broker_problem=broker_problem,
+        refusal=refusal,
     )
 
 
@@ -115,7 +121,11 @@ def _judge_server(facts: Facts) -> list[Finding]:
     kept = {"1": "on", "0": "off: a restart of the server loses everything since its last snapshot"}
     durable = kept.get(str(info.get("aof_enabled")), UNKNOWN)
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", UNKNOWN))
+    hint = (
+        "it has to take what scripts write: give it room, name the master, no cluster, or correct what its user may do"
+    )
     return [
+        *([Finding("fail", "backend", facts.refusal, hint)] if facts.refusal else []),
         _finding(
             new_enough,
             "fail" if version else "warn",
@@ -263,6 +273,15 @@ def _if_allowed(ask: Callable[..., Mapping[Any, Any]], *arguments: str) -> Mappi
         return ask(*arguments)
     except ResponseError:
         return {}
+
+
+def _refusal(client: Any, keys: Keys) -> str:
+    """Why the server takes nothing that is written; "" when it does."""
+    try:
+        client.eval(_WRITE, 2, keys.doctor, keys.deadlines)
+    except ResponseError as error:
+        return str(error)
+    return ""
 
 
 def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import redis
 from celery import Celery
 
@@ -93,3 +94,28 @@ def test_a_server_that_refuses_what_is_written() -> None:
             broker = findings.get("broker")
             assert (broker is None) == (not found)
             assert broker is None or (broker.level == "fail" and found in broker.found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"replicaof": "127.0.0.1 1"}, "read only replica"),
+        ({"min-replicas-to-write": "1"}, "Not enough good replicas"),
+        ({"maxmemory": "1"}, "maxmemory"),
+        ({"cluster-enabled": "yes"}, "slot"),
+    ],
+)
+def test_results_on_a_server_that_takes_no_results(settings: dict[str, str], found: str) -> None:
+    """Where the broker is another, nothing but the doctor's own write shows it: workers answer, and nothing is done."""
+    app = Celery("elsewhere", set_as_current=False)
+    app.config_from_object("workflow_state.durable")
+    with EmbeddedServer(appendonly=False) as broker, EmbeddedServer(appendonly=False, settings=settings) as server:
+        app.conf.update(broker_url=broker.url, result_backend=server.url)
+        if "cluster-enabled" in settings:
+            app.backend.client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+            wait_until(lambda: app.backend.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", TIMEOUT)
+        findings = {finding.check: finding for finding in check_setup(app)}
+        app.backend.client.close()
+    assert findings["backend"].level == "fail"
+    assert found in findings["backend"].found
+    assert findings["memory policy"].level == "ok"

@@ -16,6 +16,7 @@
 ``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
 ``<p>:executions``        zset     E → time of acceptance, ms
 ``<p>:sweeper``           string   when a sweeper last looked, ms; has a TTL
+``<p>:doctor``            string   for a millisecond: whether the server takes what is written
 ========================  =======  ====================================================================================
 
 Results of actions are not here: they are in Celery's own result backend, under its own keys. Keys of
@@ -92,6 +93,10 @@ class Keys:
     @property
     def sweeper(self) -> str:
         return f"{self.prefix}:sweeper"
+
+    @property
+    def doctor(self) -> str:
+        return f"{self.prefix}:doctor"
 
     def all_of(self, execution_id: str) -> list[str]:
         """Every key that belongs to one execution alone."""
