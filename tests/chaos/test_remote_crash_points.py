@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.plans import QUICK, action
-from tests.chaos.scene import Scene
+from tests.chaos.scene import SERVER, Scene
 from tests.support import wait_until
 from workflow_state import Event, EventListener, RemoteExecutor
+from workflow_state.embedded import EmbeddedServer
 
 BOUND = 60.0
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25, "events": True}
@@ -105,3 +107,21 @@ def test_a_server_that_goes_is_waited_for(scene: Scene, fleet: Fleet, outside: O
     state = scene.wait_closed(execution_id, BOUND, fleet)
     assert state.action_states["asked"].result.output == 42
     scene.check_clean(execution_id)
+
+
+def test_a_broker_that_is_away_when_a_service_is_to_be_asked_is_waited_for(tmp_path: Path) -> None:
+    """The broker, apart from the results, goes when an action is about to be asked for: the request is sent when it is
+    back. No attempt has failed, of which this action has just one.
+    """
+    with EmbeddedServer(data_dir=tmp_path / "broker", settings=SERVER) as broker:
+        conf: dict[str, Any] = {"workflow_state": SETTINGS, "broker_url": broker.url}
+        with Scene(tmp_path / "scene", **conf) as scene, scene.fleet() as fleet, running(Outside(scene)) as outside:
+            scene.arm("before user code", "server")
+            once = action("asked", "chaos.remote", inputs={"number": 21}, retry={"max_attempts": 1})
+            execution_id = scene.start({"id": "once", "actions": [once]})
+            wait_until(lambda: scene.sprung and not broker.running, 30, "the broker is gone")
+            wait_until(lambda: fleet.lines("broker away, request to be sent again"), 30, "it is waited for")
+            broker.start()
+            found = scene.wait_closed(execution_id, BOUND, fleet).action_states["asked"]
+            assert (found.result.output, found.attempts, outside.keys) == (42, 1, ["21"])
+            scene.check_clean(execution_id)

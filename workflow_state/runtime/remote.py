@@ -6,11 +6,11 @@ the action is requested again, under the same idempotency key. What answers is i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from celery.exceptions import Ignore
-from kombu.exceptions import OperationalError
 from pydantic import JsonValue
 
 from workflow_state.actions import ActionRegistry
@@ -22,12 +22,16 @@ from workflow_state.references import Outcome
 from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.points import reached
-from workflow_state.runtime.recording import AttemptEnd, Recording
+from workflow_state.runtime.recording import RESULT_TRIES, AttemptEnd, Recording
 from workflow_state.store.history import event_id
 from workflow_state.store.keys import action_task_id
+from workflow_state.store.outages import is_outage
 from workflow_state.store.outward import OutwardStore
 from workflow_state.store.records import Begun, Record
 from workflow_state.telemetry import AttemptInfo, AttemptSecrets, attempt_bound
+
+#: Seconds between two tries to send a request while the broker is away.
+RETRY_SECONDS = 1.0
 
 
 def request(
@@ -63,13 +67,33 @@ def request(
         inputs=inputs,
         timeout=_timeout_ms(engine, step),
     )
-    try:
-        publish_events(engine.app, engine.settings, [event], engine.observers.headers())
-    except OperationalError as error:
-        message = f"The request could not be sent to the broker: {error}"
+    reached("before user code")
+    if (outage := _send(engine, event)) is not None:
+        message = f"The request could not be sent to the broker: {outage}"
         return AttemptEnd(error=ErrorDetail(category=ErrorCategory.NETWORK_CONNECTION_REFUSED, message=message))
     reached("requested")
     return None
+
+
+def _send(engine: Engine, event: ActionRequested) -> Exception | None:
+    """Send a request: while the broker is away again and again, as that is no failure of the action; the outage, when
+    it has no end.
+    """
+    log = engine.log.bind(execution_id=event.execution_id, action_id=event.action_id)
+    outage: Exception | None = None
+    for _ in range(RESULT_TRIES):
+        if outage is not None:
+            log.warning("broker away, request to be sent again", error=str(outage))
+            time.sleep(RETRY_SECONDS)
+        try:
+            publish_events(engine.app, engine.settings, [event], engine.observers.headers())
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            outage = error
+        else:
+            return None
+    return outage
 
 
 def leave(engine: Engine, step: Step, execution_id: str, begun: Begun) -> None:
