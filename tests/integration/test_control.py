@@ -384,6 +384,19 @@ def test_a_manager_is_of_its_own_app(own: Site, database: Callable[[], str]) -> 
     other.close()
 
 
+@pytest.mark.parametrize(("given", "place"), [(5, ""), ([], ""), (None, ""), ({"value": {1, 2}}, ".value")])
+def test_new_inputs_that_are_none_are_problems_of_the_plan(
+    library: Site, given: Any, place: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Whatever a rerun is given as inputs of an action: the error says where it stands and what was found."""
+    result = execute_plan.delay(plan(action("a", "test.value", inputs={"value": 1})))
+    result.get(timeout=TIMEOUT)
+    with pytest.raises(PlanValidationError) as refused:
+        StateManager().rerun(result.id, inputs={"a": given})
+    assert [problem.location for problem in refused.value.errors] == [f"actions[0].inputs{place}"]
+    assert not [str(warned.message) for warned in recwarn if "serialize" in str(warned.message)]
+
+
 def test_only_an_ended_execution_runs_again(library: Site) -> None:
     """A rerun of one that runs, of an unknown one, or from an unknown action is refused."""
     gate = uuid.uuid4().hex

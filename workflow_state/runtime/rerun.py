@@ -80,11 +80,11 @@ def rerun(
 def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) -> ExecutionPlan:
     if not inputs:
         return plan
-    actions = [
-        action.model_copy(update={"inputs": dict(inputs[action.id])}) if action.id in inputs else action
-        for action in plan.actions
-    ]
-    return prepare_plan(plan.model_copy(update={"actions": tuple(actions)}).model_dump(exclude_unset=True))
+    edited = plan.model_dump(exclude_unset=True)
+    for action in edited["actions"]:
+        if action["id"] in inputs:
+            action["inputs"] = inputs[action["id"]]
+    return prepare_plan(edited)
 
 
 def _checked(engine: Engine, new_id: str, results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
