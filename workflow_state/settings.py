@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,8 @@ from workflow_state.redaction import SECRET_NAMES
 
 #: How lines are logged: one JSON object each, or text for people.
 LogFormat = Literal["json", "console"]
+#: 0 to 65535, as a regular expression.
+PORT: Final = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 
 
 class Settings(BaseModel):
@@ -74,7 +76,7 @@ class Settings(BaseModel):
     long_delay: float = Field(default=60.0, gt=0)
     log_format: LogFormat | None = None
     on_error: str | Callable[..., Any] | None = None
-    metrics_address: str | None = Field(default=None, pattern=r"^\S+:\d{1,5}$")
+    metrics_address: str | None = Field(default=None, pattern=rf"^\S+:{PORT}$")
     tracing: bool = False
     events: bool = False
     remote_timeout: float = Field(default=3600.0, gt=0)

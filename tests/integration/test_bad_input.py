@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from workflow_state import (
     execute_plan,
 )
 from workflow_state.embedded import EmbeddedServer
+from workflow_state.settings import Settings
 
 TIMEOUT = 20
 
@@ -481,6 +482,23 @@ def test_a_serializer_that_is_not_there_is_named(fresh: Site) -> None:
             with pytest.raises(BackendNotSupportedError, match=r"cannot be set up: KeyError: 'nonsense'.*setting"):
                 send(plan(action("a")))
     assert fresh.all_keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("address", "good"),
+    [
+        ("[::1]:65535", True),
+        ("0.0.0.0:0", True),
+        ("localhost:9464", True),
+        *((f"a:{n}", False) for n in (65536, 99999)),
+    ],
+)
+def test_an_address_whose_port_there_cannot_be_is_refused(address: str, good: bool) -> None:
+    """A worker with it does not start: it ran on without metrics, after an error in its log."""
+    app = make_app()
+    app.conf.update(workflow_state={"metrics_address": address})
+    with nullcontext() if good else pytest.raises(ValueError, match="metrics_address"):
+        assert Settings.of(app).metrics_address == address
 
 
 def test_unknown_settings_are_refused(database: Callable[[], str]) -> None:
