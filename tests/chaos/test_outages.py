@@ -74,7 +74,8 @@ def test_recovery_after_the_loss_of_the_only_worker(tmp_path: Path) -> None:
 
 def test_server_away_while_actions_end(long: bool, tmp_path: Path) -> None:
     """The server is gone for 20 s (short form: 5 s) while actions end: finished work is not turned into a
-    failure, and not done again while its worker lives; the plan completes.
+    failure, and not done again while its worker lives; the plan completes. Reading answers of remote services ends
+    and begins with the connection, without an error of its own.
     """
     away = 20.0 if long else 5.0
     # The lease outlives the outage: what is shown is that the workers hold on to their results.
@@ -92,6 +93,7 @@ def test_server_away_while_actions_end(long: bool, tmp_path: Path) -> None:
         assert state.status == "completed"
         assert state.metrics.completed_actions == 5
         assert all(found.error is None for found in state.action_states.values())
+        assert fleet.lines("AnswersStep") == []
         scene.check_clean(execution_id)
         assert set(attempts(state).values()) == {1}
 

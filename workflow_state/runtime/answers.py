@@ -33,6 +33,11 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
         kinds = {"on_message": self._receive, "on_decode_error": self._unreadable, "accept": ["json"]}
         return [Consumer(channel, queues=[queue], prefetch_count=10, **kinds)]
 
+    def stop(self, c: Any) -> None:
+        """Called by Celery, also when there is no connection: then its consumers are gone with it."""
+        if c.connection is not None:
+            super().stop(c)
+
     def __init__(self, c: Any, **options: Any) -> None:
         super().__init__(c, **options)
         self._app = c.app
