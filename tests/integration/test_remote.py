@@ -15,6 +15,7 @@ from tests.integration.services import Service, running_service
 from tests.support import wait_until
 from tests.workers import Site, action, plan
 from workflow_state import (
+    ActionContext,
     ActionRegistry,
     ActionRequested,
     CompletedAnswer,
@@ -215,6 +216,38 @@ def test_a_service_that_is_killed_loses_nothing(fresh: Site) -> None:
     assert len(set(fresh.notes(f"keys:{state.id}"))) == 1
     # What the killed service held would come back with the broker's visibility timeout.
     fresh.redis.delete("unacked", "unacked_index")
+
+
+def test_an_answer_that_is_gone_is_asked_for_again(fresh: Site) -> None:
+    """Redis has handed it to a worker that died at that moment: when the attempt's time is up, the service is asked
+    again under the same key, and its next answer is taken.
+    """
+    executor = RemoteExecutor(fresh.app, queue="test-heard-service")
+    keys: list[str] = []
+
+    @executor.action("test.unserved")
+    def carry_out(value: int, context: ActionContext) -> int:
+        keys.append(context.idempotency_key)
+        return value
+
+    executor.declare()
+    worker = fresh.start_worker()
+    state = started(action("a", "test.unserved", inputs={"value": 7}, timeout=3000, retry=QUICK))
+    worker.stop()
+    service = threading.Thread(target=executor.run)
+    service.start()
+    try:
+        answers = answers_queue(Settings.of(fresh.app)).name
+        wait_until(lambda: fresh.redis.delete(answers), TIMEOUT, "it has answered")
+        fresh.start_worker()
+        found = StateManager().wait(state.id, TIMEOUT)
+    finally:
+        executor.stop()
+        service.join()
+        executor.delete()
+    assert [attempt.outcome for attempt in found.action_states["a"].trace] == ["failed", "completed"]
+    assert output(found, "a") == 7
+    assert keys == [keys[0]] * 2
 
 
 def test_anyone_may_answer(own: Site) -> None:
