@@ -359,6 +359,30 @@ def test_a_result_by_hand_ends_a_remote_action(own: Site) -> None:
         manager.record_action_result(state.id, "a", 4)
 
 
+BUSY = Failure(error=ErrorDetail(category="action_failed", message="busy"))
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (1, BUSY), (BUSY, 2)], ids=["both", "late failure", "retried"])
+def test_of_two_results_at_the_same_moment_one_is_taken(
+    own: Site, monkeypatch: pytest.MonkeyPatch, first: Any, second: Any
+) -> None:
+    """Whose result does not count is told so: both were told that theirs was recorded."""
+    state, manager, end_of = started(action("a", "test.unserved", inputs={"value": 1})), StateManager(), outside._end_of
+
+    def after_another(*given: Any) -> AttemptEnd:
+        monkeypatch.setattr(outside, "_end_of", end_of)
+        manager.record_action_result(state.id, "a", first)
+        return end_of(*given)
+
+    monkeypatch.setattr(outside, "_end_of", after_another)
+    with pytest.raises(InvalidTransitionError, match="not waited for any more"):
+        manager.record_action_result(state.id, "a", second)
+    found = manager.get_full_state(state.id).action_states["a"]
+    assert [attempt.outcome for attempt in found.trace] == ["completed" if first == 1 else "failed"]
+    manager.cancel_execution(state.id)
+    manager.wait(state.id, TIMEOUT)
+
+
 def test_a_failure_by_hand_follows_the_policies(own: Site) -> None:
     """A failure given by hand that is not retryable fails the action, and with it the plan."""
     state = started(action("a", "test.unserved", inputs={"value": 1}), action("b", "test.echo", "a"))

@@ -70,6 +70,7 @@ class Recording:
         self.action_id = action_id
         self.tries = tries
         self.watched: WatchedAttempt | None = None
+        self._outside = False
 
     @property
     def log(self) -> BoundLogger:
@@ -157,6 +158,7 @@ class Recording:
         """As :meth:`record`, where no Celery task of the action runs that could retry or fail: nothing is raised
         but ``Ignore``, and the next attempt's message is sent from here.
         """
+        self._outside = True
         program = self.engine.programs.get(self.execution_id)
         if program is not None:
             attempt = AttemptInfo.of(program, step, self.execution_id, begun.attempt)
@@ -176,4 +178,16 @@ class Recording:
         if answer == "stale":
             self.refused()
             raise Ignore("lease lost")
+        if answer == "repeated" and self._outside and not self._is_stored(verdict):
+            raise Ignore("another answer was first")
         return head
+
+    def _is_stored(self, verdict: Verdict) -> bool:
+        """Whether an end that was there already is this one: of all who answer, none holds a token of its own."""
+        store = self.engine.store
+        if verdict.outcome == "retry":
+            return store.records(self.execution_id, [self.action_id])[self.action_id].status == "running"
+        payload = verdict.what["payload"]
+        key = store.results.key(self.execution_id, self.action_id)
+        stored = store.results.ensure(lambda: store.results.client.get(key), self.tries)
+        return bool(stored == (payload.encode() if isinstance(payload, str) else payload))
