@@ -369,6 +369,20 @@ def test_a_result_that_cannot_be_read_back_is_refused(library: Site, value: Any)
     assert library.redis.zcard(f"{library.prefix}:executions") == there
 
 
+@pytest.mark.parametrize(
+    "result", [{"key": {"s3cret"}}, {"status": "success", "output": {"s3cret"}}, {"status": "failure"}]
+)
+def test_the_error_of_such_a_result_has_no_value_in_it(library: Site, result: Any) -> None:
+    """It says where it is wrong and that nothing was changed; what was given may be secret."""
+    manager = StateManager()
+    by_hand = manager.initialize_state(plan(action("a")), start=False).id
+    manager.update_action_status(by_hand, "a", "running")
+    with pytest.raises(ValueError, match=r"output|error: Field required.*; nothing was changed$") as refused:
+        manager.record_action_result(by_hand, "a", result)
+    assert "s3cret" not in str(refused.value)
+    manager.record_action_result(by_hand, "a", 1)
+
+
 def test_a_manager_is_of_its_own_app(own: Site, database: Callable[[], str]) -> None:
     """Where another app is the current one, a manager's plans still run on the workers of its own, once, and what it
     gives back reads their results; nothing reaches the other app.

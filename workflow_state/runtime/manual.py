@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from workflow_state import rules
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
@@ -224,12 +224,18 @@ def result_of(result: object) -> ActionResult:
     Raises:
         ValueError: it cannot be kept as JSON, or is not one of the three kinds though its ``status`` says so.
     """
-    if isinstance(result, Success | Failure | Skipped):
-        found: ActionResult = result
-    elif isinstance(result, dict) and result.get("status") in ("success", "failure", "skipped"):
-        found = _RESULT.validate_python(result)
-    else:
-        found = Success.model_validate({"output": result})
+    try:
+        if isinstance(result, Success | Failure | Skipped):
+            found: ActionResult = result
+        elif isinstance(result, dict) and result.get("status") in ("success", "failure", "skipped"):
+            found = _RESULT.validate_python(result)
+        else:
+            found = Success.model_validate({"output": result})
+    except ValidationError as error:
+        # Where and why, never the value: it may be a secret.
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(map(str, wrong["loc"]))
+        raise ValueError(f"The result cannot be kept as JSON: {place}: {wrong['msg']}; nothing was changed") from None
     if problem := problem_in(found.output if isinstance(found, Success) else found.model_dump()):
         raise ValueError(f"The result cannot be kept as JSON: {problem}; nothing was changed")
     return found
