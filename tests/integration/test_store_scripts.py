@@ -595,6 +595,19 @@ def test_what_was_deleted_does_not_come_back(bench: Bench) -> None:
     assert ask_to_delete(bench.store, bench.id, LOOK) == ("unknown", "")
 
 
+def test_a_look_that_comes_after_the_end_leaves_nothing_behind(bench: Bench) -> None:
+    """A sweeper that looks for lost messages may be slower than the end: what it notes in an execution that was closed
+    meanwhile would have no TTL, and stay for ever.
+    """
+    bench.advance(0, 1)
+    bench.begin("a")
+    bench.finish("a")
+    bench.store.finalize(bench.id, "completed", None, LOOK)
+    close(bench.store, bench.id, ["a"], 60)
+    assert bench.store.count_look(bench.id, "level 0") == 0
+    assert bench.without_ttl() == set()
+
+
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_lease_of_a_deleted_execution_is_none_of_the_next_of_its_id(bench: Bench, batched: bool) -> None:
     """A worker may sleep from before its execution is deleted until the id is in use again, by one in which the same

@@ -344,7 +344,7 @@ class Store(Reader):
         self.results.client.zrem(self.keys.deadlines, deadline_member(execution_id, action_id))
 
     def count_look(self, execution_id: str, what: str, wait: int = 0) -> int:
-        """How often it was looked whether messages are lost, this time included.
+        """How often it was looked whether messages are lost, this time included; 0 once the execution is closed.
 
         ``what``: they are of, such as an action. ``wait``: tells this time from earlier ones, which count no more.
         """
