@@ -12,6 +12,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -296,10 +297,17 @@ def _build(definition_id: str, function: Callable[..., Any]) -> Action:
     shape.__pydantic_config__ = ConfigDict(extra="allow" if others else "forbid", arbitrary_types_allowed=True)
     try:
         inputs: TypeAdapter[Any] = TypeAdapter(shape)
-        output: TypeAdapter[Any] = TypeAdapter(hints.get("return", Any))
+        output = _output(hints.get("return", Any))
     except PydanticUserError as error:
         raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
     return Action(definition_id, function, inputs, output, context_parameter)
+
+
+def _output(kind: Any) -> TypeAdapter[Any]:
+    """What checks an output and writes it, NaN and infinity as they are, to be refused: not as null, in silence."""
+    with suppress(PydanticUserError):  # of a kind that has a config of its own, or that cannot be an output at all
+        return TypeAdapter(kind, config=ConfigDict(ser_json_inf_nan="constants"))
+    return TypeAdapter(kind)
 
 
 def _other_fields(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:

@@ -210,6 +210,34 @@ def test_outputs_that_are_not_json(registry: ActionRegistry, value: Any, said: s
     assert (failed.value.category, failed.value.retryable) == (ErrorCategory.VALIDATION_FAILED, False)
 
 
+NAN, INFINITY = float("nan"), float("-inf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Any, NAN),
+        (float, NAN),
+        (object, INFINITY),
+        (dict, {"mean": NAN}),
+        (dict[str, Any], {"mean": [INFINITY]}),
+        (list, [NAN]),
+        (list[Any] | None, [{"mean": INFINITY}]),
+    ],
+)
+def test_an_output_with_no_number_is_refused_whatever_its_annotation(
+    registry: ActionRegistry, kind: Any, value: Any
+) -> None:
+    """NaN and infinity, which JSON has not, fail the action: they are not null to who reads its output."""
+
+    def mean() -> Any:
+        return value
+
+    mean.__annotations__["return"] = kind
+    with pytest.raises(ActionError, match=r"(nan|-inf) is no JSON number"):
+        call(registry, mean)
+
+
 def test_an_output_that_nests_too_deep(registry: ActionRegistry) -> None:
     """64 levels are kept, 65 are refused: whoever reads a state must be able to."""
 
