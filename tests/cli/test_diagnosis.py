@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.workers import action, plan
 from workflow_state import ActionContext, ActionError, compile_plan, validate_execution_plan
-from workflow_state.cli.diagnosis import Diagnosis, diagnose
+from workflow_state.cli.diagnosis import Diagnosis, diagnose, silent_queues
 from workflow_state.cli.session import Session
 from workflow_state.cli.status import show_status, status_document
 from workflow_state.models import ActionStatus, ConfirmationState, ExecutionState, ExecutionStatus
@@ -180,3 +180,58 @@ def test_text_from_outside_cannot_steer_the_terminal() -> None:
     shown = printed(*ended(plan(hostile)))
     assert "\x1b" not in shown
     assert "[red]x[/red] y" in shown
+
+
+QUEUED = plan(
+    action("a"),
+    action("b", queue="slow"),
+    action("c", queue="slow"),
+    action("d", "test.echo", "a", queue="late"),
+    name="queued",
+)
+
+
+def standing(wanted: dict[str, Any], **statuses: ActionStatus) -> tuple[ExecutionState, Program]:
+    """The state of a plan that runs, with actions as given, else pending."""
+    state, program = ended(wanted)
+    states = {
+        name: done.model_copy(
+            update={
+                "status": statuses.get(name, ActionStatus.PENDING),
+                "attempts": int(name in statuses),
+                "result": None,
+                "trace": (),
+            }
+        )
+        for name, done in state.action_states.items()
+    }
+    return state.model_copy(update={"status": ExecutionStatus.RUNNING, "action_states": states}), program
+
+
+def test_what_waits_in_a_queue_that_nobody_takes_from_is_named() -> None:
+    """A queue of the plan that nothing was taken from is said, with who waits there, and how a worker is started."""
+    shown = printed(*standing(QUEUED, a=ActionStatus.COMPLETED))
+    assert (
+        "Nothing is taken from the queue slow, which has b, c: no worker listens to it, or all are busy; "
+        "`celery -A my_app worker --queues slow` starts one" in " ".join(shown.split())
+    )
+    assert "queue late" not in shown
+
+
+@pytest.mark.parametrize(
+    ("schedule", "statuses", "queues"),
+    [
+        ("levels", {}, {"slow": ["b", "c"]}),
+        ("levels", {"b": ActionStatus.RUNNING}, {}),
+        ("levels", {"a": ActionStatus.FAILED}, {}),
+        ("levels", dict.fromkeys("abc", ActionStatus.COMPLETED), {"late": ["d"]}),
+        ("dataflow", {"a": ActionStatus.COMPLETED}, {"slow": ["b", "c"], "late": ["d"]}),
+        ("dataflow", {"b": ActionStatus.COMPLETED}, {}),
+    ],
+)
+def test_only_those_whose_turn_has_come_wait_in_a_queue(
+    schedule: str, statuses: dict[str, ActionStatus], queues: dict[str, list[str]]
+) -> None:
+    """Not those of a later level, nor behind a failure, nor in a queue that somebody has taken from: its workers are
+    busy."""
+    assert silent_queues(*standing({**QUEUED, "schedule": schedule}, **statuses)) == queues

@@ -189,6 +189,19 @@ def test_a_plan_that_nobody_takes_says_what_is_missing(database: Callable[[], st
     assert missing in run([*COMMAND, "status", "x"], cwd=tmp_path, env=env).stdout
 
 
+def test_a_queue_that_no_worker_listens_to_is_named(cli: CommandLine, tmp_path: Path) -> None:
+    """A plan that waits in a misspelt queue beside a worker of another: `run --watch` and `status` say which queue."""
+    queue, name = f"slwo-{uuid.uuid4()}", f"order-{uuid.uuid4()}"
+    (tmp_path / "plan.json").write_text(json.dumps(plan(action("a"), action("b", queue=queue))))
+    watched = cli.piped("run", str(tmp_path / "plan.json"), "--id", name, "--watch", "--timeout", "4", code=6).stdout
+    for said in (watched, cli.piped("status", name).stdout):
+        assert f"Nothing is taken from the queue {queue}, which has b: no worker listens to it" in said
+        assert f"worker --queues {queue}`" in said
+    cli.manager.cancel_execution(name)
+    assert ends(cli, name) == "cancelled"
+    cli.site.redis.delete(queue)
+
+
 def test_validate_lists_every_problem_in_editor_form(tmp_path: Path) -> None:
     """File, place, message and code for each problem, exit code 2; no server is asked. JSON has the same."""
     (tmp_path / "bad.yaml").write_text("actions: [{id: a, actionDefinitionId: x, dependencies: [b, c]}]")

@@ -81,6 +81,28 @@ def is_untaken(state: ExecutionState) -> bool:
     return still and state.status is ExecutionStatus.RUNNING and not (state.paused or state.confirmations)
 
 
+def silent_queues(state: ExecutionState, program: Program) -> dict[str, list[str]]:
+    """Queues that the plan names and that nothing of it was taken from yet → the actions whose turn has come there."""
+    states, steps = state.action_states, program.steps
+    halted = any(
+        action.status is ActionStatus.FAILED and steps[name].on_failure == "halt" for name, action in states.items()
+    )
+    if state.status is not ExecutionStatus.RUNNING or state.paused or state.error or halted:
+        return {}
+    open_level = next(
+        (n for n, level in enumerate(program.levels) if not all(states[i].status.ended for i in level)), 0
+    )
+    out = {asked.action_id for asked in state.confirmations if asked.confirmed is None}
+    out |= {name for name, action in states.items() if action.status is not ActionStatus.PENDING}
+    heard = {steps[name].queue for name, action in states.items() if action.attempts}
+    found: dict[str, list[str]] = {}
+    for name, step in steps.items():
+        its_turn = step.level in {None, open_level} and all(states[before].status.ended for before in step.needs)
+        if step.queue and step.queue not in heard and its_turn and name not in out:
+            found.setdefault(step.queue, []).append(name)
+    return found
+
+
 def _never_began(action: ActionExecutionState, state: ExecutionState) -> bool:
     if action.status is ActionStatus.PENDING:
         return not any(asked.action_id == action.action_id for asked in state.confirmations)

@@ -138,9 +138,9 @@ class Session:
         app = ("-A", self.target) if self.typed else ()
         return shlex.join((*self.program_name, *app, *words))
 
-    def worker_command(self) -> str:
-        """How a worker for this app is started."""
-        return shlex.join(("celery", "-A", self.target, "worker"))
+    def worker_command(self, queue: str = "") -> str:
+        """How a worker for this app is started, or one for that queue alone."""
+        return shlex.join(("celery", "-A", self.target, "worker", *(("--queues", queue) if queue else ())))
 
     def with_target(self, target: str) -> Session:
         """The same call with the app that was named behind the command."""

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from workflow_state.cli.completion import execution_argument
-from workflow_state.cli.diagnosis import Cause, Diagnosis, diagnose, is_untaken
+from workflow_state.cli.diagnosis import Cause, Diagnosis, diagnose, is_untaken, silent_queues
 from workflow_state.cli.output import STATUS_STYLES, console, json_option, print_json, say
 from workflow_state.cli.progress import count, elapsed, seconds, status_of
 from workflow_state.cli.session import Session, app_option, pass_session
@@ -80,6 +80,17 @@ def show_end(screen: Console, session: Session, state: ExecutionState, program: 
     if found.not_started and state.status is not ExecutionStatus.COMPLETED:
         say(screen, f"Never started besides: {_names(found.not_started)}")
     _show_next(screen, session, state, found)
+    for note in queue_notes(session, state, program).values():
+        say(screen, note)
+
+
+def queue_notes(session: Session, state: ExecutionState, program: Program) -> dict[str, str]:
+    """For each queue that the plan names and that seems to have no worker: what waits there, and what to do."""
+    return {
+        queue: f"Nothing is taken from the queue {queue}, which has {_names(names)}: no worker listens to it, "
+        f"or all are busy; `{session.worker_command(queue)}` starts one"
+        for queue, names in silent_queues(state, program).items()
+    }
 
 
 def _show_head(screen: Console, state: ExecutionState) -> None:

@@ -18,8 +18,9 @@ from workflow_state.cli.output import console, json_option, print_json, say
 from workflow_state.cli.progress import Progress, progress_for
 from workflow_state.cli.seconds import Seconds
 from workflow_state.cli.session import Session, app_option, pass_session
-from workflow_state.cli.status import show_end, show_status, status_document
+from workflow_state.cli.status import queue_notes, show_end, show_status, status_document
 from workflow_state.models import ExecutionState, ExecutionStatus
+from workflow_state.program import Program
 
 #: Seconds after which it is worth saying that no worker has taken an execution.
 TAKEN = 2.0
@@ -66,7 +67,7 @@ def watch(session: Session, execution_id: str, *, timeout: float | None, as_json
     progress: Progress = (
         EventLines(session, execution_id) if as_json else progress_for(screen, program.levels, program.title)
     )
-    notes = Notes(session, None if as_json else screen)
+    notes = Notes(session, program, None if as_json else screen)
 
     def show(state: ExecutionState) -> None:
         progress.show(state)
@@ -111,10 +112,11 @@ def _stay(
 class Notes:
     """What a person has to do for an execution to go on, said once; not in JSON (``screen`` is None)."""
 
-    def __init__(self, session: Session, screen: Console | None) -> None:
-        self._session, self._screen = session, screen
+    def __init__(self, session: Session, program: Program, screen: Console | None) -> None:
+        self._session, self._program, self._screen = session, program, screen
         self._began = time.monotonic()
         self._said: set[str] = set()
+        self._silent: dict[str, float] = {}  # queue → when something was first seen to wait there
 
     def show(self, state: ExecutionState) -> None:
         """Say what is new."""
@@ -128,6 +130,12 @@ class Notes:
             self._say(
                 f"Nothing has begun: no worker listens, or all are busy; `{self._session.worker_command()}` starts one"
             )
+        silent = queue_notes(self._session, state, self._program)
+        now = time.monotonic()
+        self._silent = {queue: self._silent.get(queue, now) for queue in silent}
+        for queue, since in self._silent.items():
+            if now - since > TAKEN:
+                self._say(silent[queue])
         if state.paused and not state.status.ended:
             self._say(f"It is paused; `{self._session.command('resume', state.id)}` lets it go on")
 
