@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from celery import Celery
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError, ResponseError
 
@@ -29,6 +30,8 @@ CLOCK_SKEW = 5.0
 UNKNOWN = "unknown"
 #: A worker that knows this one knows them all.
 TASK = "workflow_state.execute_plan"
+#: How a worker is started, where nobody says what the app is called.
+START = "celery -A your_app worker"
 #: A result that expires sooner may be gone before anyone has read it.
 SHORT_EXPIRY = 3600
 #: What Celery and kombu run into where a setting of the broker is wrong.
@@ -53,6 +56,8 @@ class Facts:
 
     ``workers``: name → the tasks that it knows. ``problem``, ``broker_problem``: why nothing could be learnt
     from the server of the results, or from the broker. ``refusal``: why the former takes nothing that is written.
+    ``unheard``: the queue of the engine's own steps, where no worker that answers listens to it. ``start``: the
+    command that starts a worker.
     """
 
     conf: Mapping[str, Any]
@@ -65,11 +70,16 @@ class Facts:
     problem: str = ""
     broker_problem: str = ""
     refusal: str = ""
+    unheard: str = ""
+    start: str = START
 
 
-def check_setup(app: Celery) -> list[Finding]:
-    """Look at a live set-up; takes about a second, since workers are asked and may be silent."""
-    return judge(gather(app))
+def check_setup(app: Celery, start: str = START) -> list[Finding]:
+    """Look at a live set-up; takes about a second, since workers are asked and may be silent.
+
+    ``start``: the command that starts a worker of the app, for hints.
+    """
+    return judge(replace(gather(app), start=start))
 
 
 def gather(app: Celery) -> Facts:
@@ -87,7 +97,7 @@ def gather(app: Celery) -> Facts:
         refusal = _refusal(client, keys)
     except (BackendNotSupportedError, RedisError) as error:
         return Facts(conf, problem=str(error))
-    workers, broker_problem = _ask_workers(app)
+    workers, unheard, broker_problem = _ask_workers(app)
     return Facts(
         conf,
         server,
@@ -98,6 +108,7 @@ def gather(app: Celery) -> Facts:
         sweep_interval=settings.sweep_interval,
         broker_problem=broker_problem,
         refusal=refusal,
+        unheard=unheard,
     )
 
 
@@ -244,15 +255,22 @@ def _judge_workers(facts: Facts) -> list[Finding]:
         "import workflow_state in its app, or give it queues of its own: a worker throws away messages of tasks "
         "that it does not know",
     )
+    heard = _finding(
+        not facts.unheard,
+        "fail",
+        "queue",
+        f"no worker listens to {facts.unheard}" if facts.unheard else "a worker listens to that of the engine's steps",
+        f"start one of this app, without --queues or with that one too: {facts.start}; no plan begins without it",
+    )
     return [
         _finding(
             bool(facts.workers),
             "fail",
             "workers",
             f"{len(facts.workers)} answer: {names}" if facts.workers else "none answers",
-            "start one: celery -A your_app worker",
+            f"start one: {facts.start}",
         ),
-        *([known] if facts.workers else []),
+        *([known, heard] if facts.workers else []),
         _finding(
             alive,
             "fail",
@@ -284,21 +302,33 @@ def _refusal(client: Any, keys: Keys) -> str:
     return ""
 
 
-def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str]:
-    """The tasks of each worker that answers, and why the broker could not be asked."""
+def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str, str]:
+    """The tasks of each worker that answers, the queue that they leave alone, and why the broker could not be asked."""
     try:
         # One of its own: an older one may be lost without knowing it, and says nothing of the broker.
         with app.connection_for_write() as connection:
             try:
-                return app.control.inspect(timeout=1.0, connection=connection).registered() or {}, ""
+                workers = app.control.inspect(timeout=1.0, connection=connection).registered() or {}
+                return workers, _unheard_queue(app, connection, len(workers)), ""
             except (*connection.connection_errors, *connection.channel_errors) as error:
                 # The broker goes away meanwhile, or answers and refuses what is written: it is full, or a replica,
                 # or the user may not.
-                return {}, str(error)
+                return {}, "", str(error)
     except OperationalError as error:
-        return {}, str(error)
+        return {}, "", str(error)
     except SETUP_ERRORS as error:
-        return {}, setup_problem(app, error)
+        return {}, "", setup_problem(app, error)
+
+
+def _unheard_queue(app: Celery, connection: Connection, workers: int) -> str:
+    """The queue to which the engine's own steps go, where all workers have answered and none listens to it; else ""."""
+    if not workers:
+        return ""
+    queue = str(app.amqp.router.route({}, TASK)["queue"].name)
+    # As many answers as there were before, so that nobody waits for more.
+    heard = app.control.inspect(timeout=1.0, connection=connection, limit=workers).active_queues() or {}
+    names = {found["name"] for queues in heard.values() for found in queues or ()}
+    return "" if queue in names or len(heard) < workers else queue
 
 
 def setup_problem(app: Celery, error: Exception) -> str:

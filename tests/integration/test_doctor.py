@@ -26,6 +26,16 @@ def test_what_it_finds_on_a_live_set_up(library: Site) -> None:
     assert wrong == {"append-only file": "warn"}
 
 
+def test_workers_of_other_queues_alone_are_not_enough(fresh: Site) -> None:
+    """Where no worker listens to the queue of the engine's own steps, no plan begins: the doctor found all well."""
+    fresh.start_worker("--queues", f"slow-{fresh.queue}", concurrency=1)
+    findings = {finding.check: finding for finding in check_setup(fresh.app, "celery -A shop worker")}
+    assert findings["workers"].level == "ok"
+    assert (findings["queue"].level, findings["queue"].found) == ("fail", f"no worker listens to {fresh.queue}")
+    fresh.start_worker(concurrency=1)
+    assert {finding.check: finding.level for finding in check_setup(fresh.app)}["queue"] == "ok"
+
+
 def test_the_command_says_what_to_change() -> None:
     """Without a worker, and on a server that may drop records, ``doctor`` exits with 1 and names both."""
     with EmbeddedServer(settings={"maxmemory-policy": "allkeys-lru"}) as server:
@@ -39,6 +49,8 @@ def test_the_command_says_what_to_change() -> None:
             timeout=60,
         )
     assert done.returncode == 1, done.stderr
+    hints = {finding["check"]: finding["hint"] for finding in json.loads(done.stdout)}
+    assert hints["workers"] == "start one: celery -A workflow_state.app worker"
     wrong = {finding["check"] for finding in json.loads(done.stdout) if finding["level"] == "fail"}
     assert wrong == {"memory policy", "workers", "sweeper"}
 

@@ -122,6 +122,14 @@ def test_who_must_be_there() -> None:
     assert what_is_wrong(replace(GOOD, skew=60.0)) == {"clock": "warn"}
 
 
+def test_a_queue_that_no_worker_listens_to_fails() -> None:
+    """Workers of other queues alone begin no plan: the queue is named, and how a worker is started."""
+    found = judge(replace(GOOD, unheard="shop", start="celery -A shop.app worker"))
+    (wrong,) = (finding for finding in found if finding.level != "ok")
+    assert (wrong.level, wrong.check, wrong.found) == ("fail", "queue", "no worker listens to shop")
+    assert "celery -A shop.app worker;" in wrong.hint
+
+
 def test_a_server_that_is_away_is_all_there_is_to_say() -> None:
     """Without a server nothing else can be known."""
     (finding,) = judge(replace(GOOD, problem="Connection refused"))

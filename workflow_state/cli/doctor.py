@@ -23,7 +23,7 @@ def doctor_command(session: Session, as_json: bool) -> None:
 
     Exit code: 0 when nothing fails (warnings do not count), 1 otherwise.
     """
-    findings = check_setup(session.app)
+    findings = check_setup(session.app, session.worker_command())
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
