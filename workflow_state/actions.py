@@ -185,6 +185,7 @@ class ActionRegistry:
 
     def action(self, definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
         """As :func:`workflow_state.action`, for this registry."""
+        _check_id(definition_id)
 
         def register(function: F) -> F:
             self.register(definition_id, function, remote=remote)
@@ -194,6 +195,7 @@ class ActionRegistry:
 
     def register(self, definition_id: str, function: Callable[..., Any], *, remote: bool = False) -> Action:
         """Register without decorator: ``registry.register("payments.charge", charge_task)``."""
+        _check_id(definition_id)
         known = self._actions.get(definition_id)
         # A Celery task keeps its function, already bound to it, in ``run``.
         target = getattr(function, "run", function)
@@ -252,8 +254,8 @@ def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
             goes in and what comes out, and is never called.
 
     Raises:
-        ActionRegistrationError: the id is taken by another function, or its signature cannot
-            take keyword arguments.
+        ActionRegistrationError: the id is no text or is taken by another function, or its signature
+            cannot take keyword arguments.
 
     Example:
         >>> @action("people.greet")
@@ -268,6 +270,14 @@ def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
         >>> _ = action("mail.direct")(send_mail)
     """
     return registry.action(definition_id, remote=remote)
+
+
+def _check_id(definition_id: object) -> None:
+    if not (isinstance(definition_id, str) and definition_id):
+        found = f"the function {_name(definition_id)}" if callable(definition_id) else repr(definition_id)
+        raise ActionRegistrationError(
+            f"An action is registered under the id by which plans name it, as in @action('orders.price'); found {found}"
+        )
 
 
 def _build(definition_id: str, function: Callable[..., Any]) -> Action:

@@ -56,6 +56,16 @@ def test_the_decorator_gives_the_function_back(registry: ActionRegistry) -> None
     assert list(registry) == ["greet"]
 
 
+@pytest.mark.parametrize("found", ["", None, 5, lambda: 1])
+def test_an_action_without_an_id_is_refused_where_it_is_written(registry: ActionRegistry, found: Any) -> None:
+    """``@action`` without its parentheses, or with no text as id, is an error: nothing was registered, in silence."""
+    with pytest.raises(ActionRegistrationError, match=r"as in @action\('orders.price'\); found .+"):
+        registry.action(found)
+    with pytest.raises(ActionRegistrationError, match="the id by which plans name it"):
+        registry.register(found, lambda: 1)
+    assert list(registry) == []
+
+
 def test_inputs_are_validated_by_the_type_hints(registry: ActionRegistry) -> None:
     """Inputs become the types that the hints name: models, dates, enums, dataclasses, constrained numbers."""
 
