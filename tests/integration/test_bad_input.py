@@ -475,6 +475,15 @@ def test_a_pickled_backend_is_refused(fresh: Site) -> None:
         StateManager(fresh.app)
 
 
+@pytest.mark.parametrize("url", ["localhost:6379", "redis://localhost:6379/0/x"])
+def test_an_address_of_results_that_is_none_is_named(url: str) -> None:
+    """Who sends a plan is told which address it is; it was "No module named 'localhost'" alone."""
+    with client("memory://", url):
+        for send in (execute_plan.delay, lambda given: StateManager().initialize_state(given)):
+            with pytest.raises(BackendNotSupportedError, match=f"backend '{url}', which cannot be set up: .*correct"):
+                send(plan(action("a")))
+
+
 def test_a_serializer_that_is_not_there_is_named(fresh: Site) -> None:
     """Who sends a plan is told which setting it is; it was a KeyError of the name."""
     with client(fresh.url, fresh.url, result_serializer="nonsense"):

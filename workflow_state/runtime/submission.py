@@ -124,12 +124,12 @@ def check_server(app: Celery, options: Mapping[str, Any]) -> None:
 
     Raises:
         kombu.exceptions.OperationalError: as publishing does when the broker is away.
-        BackendNotSupportedError: there is no such ``result_serializer``.
+        BackendNotSupportedError: a setting makes that Celery cannot set the backend up.
     """
     try:
         backend = app.backend
-    except LookupError:
-        # Celery says no more than the name that it has looked for.
+    except (ImportError, LookupError, ValueError):
+        # Celery says no more than what it has looked for or tried to read.
         backend = backend_of(app)
     if not isinstance(backend, RedisBackend):
         return
