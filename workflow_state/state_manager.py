@@ -328,16 +328,15 @@ class StateManager:
         """
         return control.delete(self._engine, execution_id)
 
-    def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str = "") -> None:
-        """Answer a confirmation: True lets the action run, False cancels the execution.
-
-        Giving the same answer again changes nothing.
+    def confirm_action(self, execution_id: str, action_id: str, confirmed: bool, user_id: str | None = None) -> None:
+        """Answer a confirmation: True lets the action run, False cancels; the same answer again changes nothing.
 
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the action does not wait for one, or the other answer was given.
+            TypeError: the answer is neither True nor False, as the text of a form; nothing changes.
         """
-        control.confirm(self._engine, execution_id, action_id, confirmed, user_id)
+        control.confirm(self._engine, execution_id, action_id, confirmed, user_id or "")
 
     def rerun(
         self,

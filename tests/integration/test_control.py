@@ -73,6 +73,18 @@ def test_a_confirmation_pauses_and_approval_resumes(library: Site) -> None:
     assert answered.responded_at >= answered.requested_at
 
 
+@pytest.mark.parametrize("answer", ["no", "false", "", 0, 1, None])
+def test_an_answer_that_is_no_bool_is_none(library: Site, answer: Any) -> None:
+    """A form's "no" approved what it refused, and None refused: neither is an answer; no user is no error."""
+    result = execute_plan.delay(asking_plan())
+    state_when(result.id, "paused_for_confirmation")
+    with pytest.raises(TypeError, match="expected True or False"):
+        StateManager().confirm_action(result.id, "ask", answer)
+    assert StateManager().get_full_state(result.id).confirmations[0].confirmed is None
+    StateManager().confirm_action(result.id, "ask", True, user_id=None)
+    assert result.get(timeout=TIMEOUT).confirmations[0].user_id is None
+
+
 def test_a_rejected_confirmation_cancels(library: Site) -> None:
     """O7: rejecting cancels the execution; what was done is kept, what was asked for never runs."""
     result = execute_plan.delay(asking_plan())

@@ -95,7 +95,11 @@ def confirm(engine: Engine, execution_id: str, action_id: str, confirmed: bool, 
     Raises:
         ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
         InvalidTransitionError: the action does not wait for a confirmation, or the other answer was given.
+        TypeError: the answer is no bool.
     """
+    if not isinstance(confirmed, bool):
+        # A form's "no" would be an approval.
+        raise TypeError(f"The answer to {action_id!r} of {execution_id!r} is {confirmed!r}; expected True or False")
     program = _program(engine, execution_id, action_id)
     answer, status = engine.store.confirm(execution_id, action_id, confirmed, user_id, engine.settings.lease_ms)
     if answer == "unknown":
