@@ -6,6 +6,7 @@ import itertools
 import time
 import uuid
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock, Mock
 
 import pytest
 
@@ -55,6 +56,15 @@ def refused() -> None:
 
 
 ACTIONS = {"value": value, "flaky": flaky, "refused": refused}
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock, AsyncMock])
+def test_a_mock_stands_in_for_an_action(kind: type[Mock]) -> None:
+    """It is called with the inputs, and what it returns is the output: its attribute ``run``, made up, was called."""
+    mock = kind(return_value=7)
+    state = run_plan(plan(act("a", inputs={"value": 2})), {"value": mock})
+    assert state.action_states["a"].result == Success(output=7)
+    mock.assert_called_once_with(value=2)
 
 
 def test_the_final_state_comes_back() -> None:
