@@ -130,7 +130,10 @@ class Action:
         try:
             return self.inputs.validate_python(dict(inputs))
         except ValidationError as error:
-            raise _form_error(f"Inputs of action definition {self.id!r} are not valid", error) from None
+            refused = _form_error(f"Inputs of action definition {self.id!r} are not valid", error)
+            if {("missing", ("context",)), ("missing", ("ctx",))} & {(e["type"], e["loc"]) for e in error.errors()}:
+                refused.suggestion = "a parameter gets the context when it is annotated, as in context: ActionContext"
+            raise refused from None
 
     def check_output(self, result: Any) -> JsonValue:
         """The output as JSON, validated by the return annotation.

@@ -456,3 +456,16 @@ def test_the_error_of_an_action_has_everything() -> None:
     assert (plain.category, plain.retryable, plain.context, str(plain)) == ("action_failed", True, {}, "no")
     full = ActionError("no", category=ErrorCategory.AUTH_INVALID, retry_after=1.5, context={"a": 1}, retryable=False)
     assert (full.category, full.retry_after, full.context) == ("auth_invalid", 1.5, {"a": 1})
+
+
+@pytest.mark.parametrize("name", ["context", "ctx"])
+def test_a_context_without_its_annotation_is_told_how_it_is_given(registry: ActionRegistry, name: str) -> None:
+    """The action fails for a required input that nobody meant; the suggestion says what the parameter lacks."""
+    scope: dict[str, Any] = {}
+    exec(f"def asks({name}, x): return x", scope)
+    with pytest.raises(ActionError, match=f"{name}: Field required") as failed:
+        call(registry, scope["asks"], x=1)
+    assert "context: ActionContext" in (failed.value.suggestion or "")
+    with pytest.raises(ActionError) as other:
+        call(registry, scope["asks"], **{name: 1})
+    assert other.value.suggestion is None
