@@ -312,7 +312,9 @@ def _build(definition_id: str, function: Callable[..., Any]) -> Action:
         inputs: TypeAdapter[Any] = TypeAdapter(shape)
         output = _output(hints.get("return", Any))
     except PydanticUserError as error:
-        raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {error}") from error
+        said, *advice = str(error).split(". Set `arbitrary_types_allowed", 1)  # there is no model in which to set it
+        said += "; annotate with JSON types, pydantic models, dataclasses, or leave it out" if advice else ""
+        raise ActionRegistrationError(f"{_name(function)} cannot be the action {definition_id!r}: {said}") from error
     return Action(definition_id, function, inputs, output, context_parameter)
 
 

@@ -469,3 +469,18 @@ def test_a_context_without_its_annotation_is_told_how_it_is_given(registry: Acti
     with pytest.raises(ActionError) as other:
         call(registry, scope["asks"], **{name: 1})
     assert other.value.suggestion is None
+
+
+def test_a_type_that_is_no_json_is_refused_with_what_to_write(registry: ActionRegistry) -> None:
+    """The error names the type and what to annotate with; pydantic's advice was for a model, which there is not."""
+
+    class Frame:
+        pass
+
+    def frame() -> Any:
+        return None
+
+    frame.__annotations__["return"] = Frame
+    with pytest.raises(ActionRegistrationError, match="Frame'>; annotate with JSON types") as refused:
+        registry.register("frame", frame)
+    assert "arbitrary_types_allowed" not in str(refused.value)
