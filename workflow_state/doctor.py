@@ -56,8 +56,8 @@ class Facts:
 
     ``workers``: name → the tasks that it knows. ``problem``, ``broker_problem``: why nothing could be learnt
     from the server of the results, or from the broker. ``refusal``: why the former takes nothing that is written.
-    ``unheard``: the queue of the engine's own steps, where no worker that answers listens to it. ``start``: the
-    command that starts a worker.
+    ``unheard``: the queue of the engine's own steps, where no worker that answers listens to it. ``pools``: worker →
+    the kind of its pool, as its module is called. ``start``: the command that starts a worker.
     """
 
     conf: Mapping[str, Any]
@@ -71,6 +71,7 @@ class Facts:
     broker_problem: str = ""
     refusal: str = ""
     unheard: str = ""
+    pools: Mapping[str, str] = field(default_factory=dict)
     start: str = START
 
 
@@ -97,7 +98,7 @@ def gather(app: Celery) -> Facts:
         refusal = _refusal(client, keys)
     except (BackendNotSupportedError, RedisError) as error:
         return Facts(conf, problem=str(error))
-    workers, unheard, broker_problem = _ask_workers(app)
+    workers, unheard, pools, broker_problem = _ask_workers(app)
     return Facts(
         conf,
         server,
@@ -109,6 +110,7 @@ def gather(app: Celery) -> Facts:
         broker_problem=broker_problem,
         refusal=refusal,
         unheard=unheard,
+        pools=pools,
     )
 
 
@@ -270,7 +272,7 @@ def _judge_workers(facts: Facts) -> list[Finding]:
             f"{len(facts.workers)} answer: {names}" if facts.workers else "none answers",
             f"start one: {facts.start}",
         ),
-        *([known, heard] if facts.workers else []),
+        *([known, heard, _judge_pools(facts.pools)] if facts.workers else []),
         _finding(
             alive,
             "fail",
@@ -279,6 +281,17 @@ def _judge_workers(facts: Facts) -> list[Finding]:
             "a worker that imports workflow_state, of the same prefix, runs it; without it lost work is not found",
         ),
     ]
+
+
+def _judge_pools(pools: Mapping[str, str]) -> Finding:
+    others = {name: kind for name, kind in sorted(pools.items()) if kind != "prefork"}
+    return _finding(
+        not others,
+        "warn",
+        "pool",
+        ", ".join(f"{name} has {kind}" for name, kind in others.items()) or "prefork, which enforces timeouts",
+        "an action that runs longer than its timeout goes on there: take --pool prefork where plans have timeouts",
+    )
 
 
 def _finding(good: bool, otherwise: Level, check: str, found: str, hint: str) -> Finding:
@@ -302,22 +315,22 @@ def _refusal(client: Any, keys: Keys) -> str:
     return ""
 
 
-def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str, str]:
-    """The tasks of each worker that answers, the queue that they leave alone, and why the broker could not be asked."""
+def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str, Mapping[str, str], str]:
+    """Of those that answer: tasks, the queue that they leave alone, pools; and why the broker could not be asked."""
     try:
         # One of its own: an older one may be lost without knowing it, and says nothing of the broker.
         with app.connection_for_write() as connection:
             try:
                 workers = app.control.inspect(timeout=1.0, connection=connection).registered() or {}
-                return workers, _unheard_queue(app, connection, len(workers)), ""
+                return workers, _unheard_queue(app, connection, len(workers)), _pools(app, connection, len(workers)), ""
             except (*connection.connection_errors, *connection.channel_errors) as error:
                 # The broker goes away meanwhile, or answers and refuses what is written: it is full, or a replica,
                 # or the user may not.
-                return {}, "", str(error)
+                return {}, "", {}, str(error)
     except OperationalError as error:
-        return {}, "", str(error)
+        return {}, "", {}, str(error)
     except SETUP_ERRORS as error:
-        return {}, "", setup_problem(app, error)
+        return {}, "", {}, setup_problem(app, error)
 
 
 def _unheard_queue(app: Celery, connection: Connection, workers: int) -> str:
@@ -329,6 +342,15 @@ def _unheard_queue(app: Celery, connection: Connection, workers: int) -> str:
     heard = app.control.inspect(timeout=1.0, connection=connection, limit=workers).active_queues() or {}
     names = {found["name"] for queues in heard.values() for found in queues or ()}
     return "" if queue in names or len(heard) < workers else queue
+
+
+def _pools(app: Celery, connection: Connection, workers: int) -> Mapping[str, str]:
+    """Worker → "prefork", "thread", "solo" and so on."""
+    if not workers:
+        return {}
+    stats = app.control.inspect(timeout=1.0, connection=connection, limit=workers).stats() or {}
+    kinds = {name: str(found.get("pool", {}).get("implementation", "")) for name, found in stats.items()}
+    return {name: kind.partition(":")[0].rpartition(".")[2] for name, kind in kinds.items() if kind}
 
 
 def setup_problem(app: Celery, error: Exception) -> str:

@@ -32,8 +32,10 @@ def test_workers_of_other_queues_alone_are_not_enough(fresh: Site) -> None:
     findings = {finding.check: finding for finding in check_setup(fresh.app, "celery -A shop worker")}
     assert findings["workers"].level == "ok"
     assert (findings["queue"].level, findings["queue"].found) == ("fail", f"no worker listens to {fresh.queue}")
-    fresh.start_worker(concurrency=1)
-    assert {finding.check: finding.level for finding in check_setup(fresh.app)}["queue"] == "ok"
+    assert findings["pool"].level == "ok"
+    fresh.start_worker("--pool", "threads", concurrency=1)
+    levels = {finding.check: finding.level for finding in check_setup(fresh.app)}
+    assert (levels["queue"], levels["pool"]) == ("ok", "warn")
 
 
 def test_the_command_says_what_to_change() -> None:

@@ -130,6 +130,13 @@ def test_a_queue_that_no_worker_listens_to_fails() -> None:
     assert "celery -A shop.app worker;" in wrong.hint
 
 
+def test_a_pool_that_enforces_no_timeout_is_a_warning() -> None:
+    """Each worker whose pool is not prefork is named: a timeout in a plan does nothing there, without a word."""
+    found = judge(replace(GOOD, pools={"celery@b": "thread", "celery@a": "prefork"}))
+    (wrong,) = (finding for finding in found if finding.level != "ok")
+    assert (wrong.level, wrong.check, wrong.found) == ("warn", "pool", "celery@b has thread")
+
+
 def test_a_server_that_is_away_is_all_there_is_to_say() -> None:
     """Without a server nothing else can be known."""
     (finding,) = judge(replace(GOOD, problem="Connection refused"))
