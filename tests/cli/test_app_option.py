@@ -48,6 +48,7 @@ def test_errors_are_as_short_under_celery(cli: CommandLine) -> None:
     [
         ("no_such_module.app", "The app 'no_such_module.app' cannot be imported: No module named 'no_such_module'"),
         ("json", "There is no Celery app in 'json'"),
+        ("json:app", "There is no Celery app in 'json:app': module 'json' has no attribute 'app'"),
         ("broken", "The app 'broken' cannot be loaded: ZeroDivisionError: division by zero"),
         ("odd", "the engine needs"),
         ("wrong", "The app's setting workflow_state is not valid. 1 validation error for Settings\nlaese"),

@@ -168,6 +168,9 @@ def load_app(target: str) -> Celery:
     try:
         app = find_app(target)
     except ModuleNotFoundError as error:
+        # A name that the module has not, Celery takes for a module at last.
+        if ":" in target and isinstance(missing := error.__context__, AttributeError):
+            raise CommandError(f"There is no Celery app in {target!r}: {missing}. {hint}", Exit.BAD_INPUT) from error
         raise CommandError(f"The app {target!r} cannot be imported: {error}. {hint}", Exit.BAD_INPUT) from error
     except (AttributeError, ImportError) as error:
         raise CommandError(f"There is no Celery app in {target!r}: {error}. {hint}", Exit.BAD_INPUT) from error
