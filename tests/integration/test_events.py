@@ -8,20 +8,22 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 
 from tests.integration.apps import own_app
 from tests.integration.outcomes import QUICK, TIMEOUT, run
-from tests.support import wait_until
+from tests.support import wait_until, work_for
 from tests.workers import Site, action, plan
 from workflow_state import Event, EventListener, StateManager, execute_plan
 from workflow_state.event_types import ANSWER, EVENT, LAST
 from workflow_state.events import events_exchange, publish_events
+from workflow_state.runtime import forwarding
 from workflow_state.runtime.engine import engine_of
 from workflow_state.settings import Settings
 
@@ -252,3 +254,40 @@ def test_the_schema_in_the_documentation_is_the_one_in_force() -> None:
         "event": EVENT.json_schema(by_alias=True),
         "answer": ANSWER.json_schema(by_alias=True),
     }
+
+
+def test_events_that_take_longer_than_a_lease_are_sent_by_one(
+    database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process at a time sends the events of an execution, also where the broker is slow and there are many. Whoever
+    came when the lease was over took them for a dead one's, and sent all of them again, as did the next one.
+    """
+    app, url = Celery("slow", set_as_current=False), database()
+    settings = {"prefix": "slow", "events": True, "lease": 2.0}
+    app.conf.update(broker_url=url, result_backend=url, workflow_state=settings)
+    engine, done = engine_of(app), threading.Event()
+    sent: list[int] = []
+
+    def slowly(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
+        for event in events:
+            work_for(0.02)
+            sent.append(event.sequence)
+
+    monkeypatch.setattr(forwarding, "publish_events", slowly)
+    manager = StateManager(app)
+    started = manager.initialize_state(plan(*(action(f"a{n}") for n in range(150))), start=False)
+    assert engine.forwarder is not None
+    forward = engine.forwarder.forward
+
+    def keep_forwarding() -> None:
+        while not done.is_set():
+            forward(started.id)
+            work_for(0.02)
+
+    other = threading.Thread(target=keep_forwarding)
+    other.start()
+    manager.cancel_execution(started.id)
+    wait_until(lambda: len(sent) >= len(manager.history(started.id)) > 150, TIMEOUT)
+    done.set()
+    other.join(TIMEOUT)
+    assert sent == [event.sequence for event in manager.history(started.id)]

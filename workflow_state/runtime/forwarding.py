@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Sequence
 
 from celery import Celery
 
 from workflow_state.events import publish_events
+from workflow_state.program import Program
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
 from workflow_state.settings import Settings
 from workflow_state.store.history import event_of
 from workflow_state.store.outward import OutwardStore
+from workflow_state.store.records import LogEntry
 from workflow_state.store.redis import Store
 from workflow_state.telemetry import get_logger
+
+#: Events that are sent between two looks at the clock.
+PART = 20
 
 
 class Forwarder:
@@ -43,8 +50,21 @@ class Forwarder:
             program = self._programs.get(execution_id) if entries else None
             if program is None:
                 return True
-            # The request of a remote action was sent with its inputs by whoever made it.
-            events = [event_of(execution_id, program, entry) for entry in entries if not entry.data.get("remote")]
-            publish_events(self._app, self._settings, events)
+            sent = self._send(execution_id, program, entries)
             reached("events sent")
-            sent = entries[-1].number
+
+    def _send(self, execution_id: str, program: Program, entries: Sequence[LogEntry]) -> int:
+        """Send events for a third of a lease, so that the claim to them is renewed in time: else another would take it
+        over, and send all of them again beside this one, and so on. The number of the last entry that was seen to.
+        """
+        until = time.monotonic() + self._settings.lease / 3
+        sent = 0
+        for start in range(0, len(entries), PART):
+            part = entries[start : start + PART]
+            # The request of a remote action was sent with its inputs by whoever made it.
+            events = [event_of(execution_id, program, entry) for entry in part if not entry.data.get("remote")]
+            publish_events(self._app, self._settings, events)
+            sent = part[-1].number
+            if time.monotonic() > until:
+                break
+        return sent
