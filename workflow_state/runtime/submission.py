@@ -8,14 +8,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, overload
 
 from celery import Celery
-from celery.backends.redis import RedisBackend
 from celery.result import AsyncResult, EagerResult
 from kombu.compression import encoders, get_encoder
-from kombu.exceptions import OperationalError
-from kombu.utils.functional import retry_over_time
 from pydantic_core import PydanticSerializationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from workflow_state.collector import uncollected
 from workflow_state.errors import ConfigurationError, PlanExecutionError, PlanProblem, PlanValidationError
@@ -24,7 +19,6 @@ from workflow_state.runtime.waiting import await_result
 from workflow_state.settings import Settings
 from workflow_state.store.keys import is_execution_id
 from workflow_state.store.newer import reading
-from workflow_state.store.results import backend_of
 from workflow_state.validation import prepare_plan
 
 #: What a plan may be given as; text is JSON.
@@ -110,38 +104,6 @@ def unchecked(args: Any) -> Any:
     """The arguments with an invalid plan as text: the worker it goes to says what is wrong with it."""
     plan, *rest = args
     return (plan if isinstance(plan, str) else json.dumps(plan), *rest)
-
-
-#: What a policy for publishing says of pauses; it may also name errors, which are kombu's.
-_PAUSES: Final = {"max_retries", "interval_start", "interval_step", "interval_max"}
-
-
-def check_server(app: Celery, options: Mapping[str, Any]) -> None:
-    """Say it soon when the server is away: Celery subscribes to a result before it sends, and would try for 20 s.
-
-    Tries as often as publishing does (``task_publish_retry_policy``, or ``retry`` and ``retry_policy`` among the
-    ``options`` of the call): a failover takes a moment. One that is there and says nothing is asked once.
-
-    Raises:
-        kombu.exceptions.OperationalError: as publishing does when the broker is away.
-        BackendNotSupportedError: a setting makes that Celery cannot set the backend up.
-    """
-    try:
-        backend = app.backend
-    except (ImportError, LookupError, ValueError):
-        # Celery says no more than what it has looked for or tried to read.
-        backend = backend_of(app)
-    if not isinstance(backend, RedisBackend):
-        return
-    policy = options.get("retry_policy") or app.conf.task_publish_retry_policy
-    if not options.get("retry", app.conf.task_publish_retry):
-        policy = {"max_retries": 0}
-    pauses = {name: policy[name] for name in _PAUSES & policy.keys()}
-    retry: Callable[..., Any] = retry_over_time
-    try:
-        retry(backend.client.ping, RedisConnectionError, **pauses)
-    except (RedisConnectionError, RedisTimeoutError) as error:
-        raise OperationalError(f"The result backend cannot be reached, so nothing was sent: {error}") from error
 
 
 def check_compression(app: Celery, asked: str | None = None) -> None:

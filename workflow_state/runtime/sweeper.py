@@ -13,7 +13,7 @@ from celery import Celery, bootsteps, signals
 
 from workflow_state.errors import NewerSchemaError
 from workflow_state.program import Program, Step
-from workflow_state.runtime import canvas, control, remote
+from workflow_state.runtime import canvas, control, remote, unaccepted
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
@@ -111,15 +111,15 @@ class Sweeper:
             canvas.publish(engine.app, [signature])
 
     def _look_at_execution(self, execution_id: str) -> None:
-        """It was not started, a level was not published whole, the next one did not start, or the end was not
-        carried out; or nobody drives it any more.
+        """It was not accepted, or not started, a level was not published whole, the next one did not start, or the end
+        was not carried out; or nobody drives it any more.
         """
         engine = self._engine
         head = engine.store.head(execution_id)
         if engine.forwarder is not None:
             engine.forwarder.forward(execution_id)
         if head is None:
-            engine.store.forget_deadline(execution_id)
+            unaccepted.look_after(engine, execution_id)
         elif head.ended and engine.store.fields(execution_id, "closed") == ["1"]:
             # Not all of it has its TTL yet, it is to be deleted, or events were left to send.
             engine.close(execution_id)

@@ -32,7 +32,7 @@ from workflow_state.errors import (
 )
 from workflow_state.events import REQUEST_HEADER
 from workflow_state.models import ExecutionPlan
-from workflow_state.runtime import canvas
+from workflow_state.runtime import canvas, unaccepted
 from workflow_state.runtime.batch import Batch
 from workflow_state.runtime.engine import engine_of, new_owner
 from workflow_state.runtime.inprocess import InProcessRun
@@ -49,13 +49,11 @@ from workflow_state.runtime.submission import (
     check_compression,
     check_id,
     check_limits,
-    check_server,
     execution_error,
     plan_as_text,
     unchecked,
 )
 from workflow_state.settings import Settings
-from workflow_state.store.forks import apart_after_forks
 from workflow_state.store.outages import is_outage, told_in_outage
 from workflow_state.store.packing import COMPRESS_FROM
 from workflow_state.validation import prepare_plan
@@ -189,8 +187,6 @@ class PlanTask(EngineTask):
             args = unchecked(args)
         if not self.app.conf.task_always_eager:
             check_compression(self.app, options.get("compression"))
-        if not (follows or current_task or self.app.conf.task_always_eager):
-            check_server(self.app, options)
         # The plan's inputs may hold secrets: neither Flower nor the logs get to see them.
         title = args[0].plan_title if args and isinstance(args[0], ValidPlanText) else None
         if title:
@@ -203,13 +199,18 @@ class PlanTask(EngineTask):
             options.setdefault("compression", "gzip")
         if headers := observers_of(self.app).headers():
             options["headers"] = {**headers, **(options.get("headers") or {})}
-        apart_after_forks(self.app.backend)
         given = options.get("task_id")
         options["task_id"] = execution_id = given or str(uuid.uuid4())
         doubt = f"execution {execution_id!r} may have been sent: sent again with this task_id, it runs once"
-        with nullcontext() if given else told_in_outage(doubt):
+        kept = unaccepted.kept(self.app, (args, kwargs, options), insist=not (follows or current_task))
+        with kept, nullcontext() if given else told_in_outage(doubt):
             result: Any = super().apply_async(args, kwargs, **options)
         return EagerPlanResult.of(result) if isinstance(result, EagerResult) else result
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called by Celery: a worker has refused the plan."""
+        if not self.request.is_eager:
+            unaccepted.withdraw(engine_of(self.app), task_id)
 
     def AsyncResult(self, task_id: str, **kwargs: Any) -> PlanResult:
         """The result of an execution, by its id."""

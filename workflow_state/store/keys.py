@@ -1,6 +1,7 @@
 """Every key name, and what is stored under it. No other module spells a key.
 
 ========================  =======  ====================================================================================
+``<p>:{E}:sent``          hash     what is kept of a plan's message until a worker has accepted it; has a TTL
 ``<p>:{E}:execution``     hash     status, cursor, open, counters, timestamps, halted, caller
 ``<p>:{E}:plan``          string   the plan, JSON, compressed when it is long
 ``<p>:{E}:program``       string   the compiled program, JSON, compressed when it is long
@@ -45,6 +46,9 @@ class Keys:
     """Key names under one prefix."""
 
     prefix: str = "workflow-state"
+
+    def sent(self, execution_id: str) -> str:
+        return self._of(execution_id, "sent")
 
     def execution(self, execution_id: str) -> str:
         return self._of(execution_id, "execution")

@@ -61,18 +61,9 @@ class Store(Reader):
         args: list[Any] = [execution_id, packed(plan), packed(program), look_after, "1" if started else ""]
         for name, value in fields.items():
             args += [name, value]
-        reply = self.run(
-            "create",
-            [
-                keys.execution(execution_id),
-                keys.plan(execution_id),
-                keys.program(execution_id),
-                keys.deadlines,
-                keys.executions,
-                keys.log(execution_id),
-            ],
-            args,
-        )
+        own = (keys.execution(execution_id), keys.plan(execution_id), keys.program(execution_id))
+        others = (keys.deadlines, keys.executions, keys.log(execution_id), keys.sent(execution_id))
+        reply = self.run("create", [*own, *others], args)
         return Head.read(reply) if reply else None
 
     def begin(

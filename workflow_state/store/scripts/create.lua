@@ -1,10 +1,11 @@
 -- Accept an execution: once. Repeating it, with whatever plan, changes nothing.
 --
--- KEYS  execution, plan, program, deadlines, executions, log
+-- KEYS  execution, plan, program, deadlines, executions, log, sent
 -- ARGV  clock, execution id, plan JSON, program JSON, ms until the sweeper looks at it ('' = never), '1' to
 --       start it, then field, value, ... for the execution hash
 -- Returns the head, or nothing when it was there already.
--- Invariant: the execution hash exists only together with its plan and program.
+-- Invariant: the execution hash exists only together with its plan and program, and its message is kept until then.
+redis.call('DEL', KEYS[7])
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 local now = clock(ARGV[1])
 local started = ARGV[6] == '1'
