@@ -291,3 +291,28 @@ def test_events_that_take_longer_than_a_lease_are_sent_by_one(
     done.set()
     other.join(TIMEOUT)
     assert sent == [event.sequence for event in manager.history(started.id)]
+
+
+def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins an action sends what has happened first, which may take longer than a lease: a worker that lives, and
+    whose action waits for that, must not count as lost.
+    """
+    app, url = Celery("slow", set_as_current=False), database()
+    settings = {"prefix": "slow", "events": True, "lease": 1.0}
+    app.conf.update(broker_url=url, result_backend=url, workflow_state=settings)
+    engine = engine_of(app)
+    held: list[bool] = []
+
+    def slowly(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
+        for event in events:
+            if event.type == "action.execute.requested":
+                work_for(1.5)
+                record = engine.store.records(event.execution_id, ["a"])["a"]
+                held.append((record.lease or 0) > engine.store.now())
+
+    monkeypatch.setattr(forwarding, "publish_events", slowly)
+    execution = StateManager(app).initialize_state(plan(action("a"))).id
+    engine.advance(execution)
+    app.tasks["workflow_state.execute_action"].apply((execution, "a"))
+    assert held == [True]
+    assert StateManager(app).get_full_state(execution).action_states["a"].attempts == 1

@@ -85,6 +85,7 @@ class Batch:
         taken = [item for item in items if item.begun.answer == "lease"]
         leases = [(item.step.id, item.begun.token) for item in taken]
         with self.engine.leases.hold(self.execution_id, created, *leases) as let_go:
+            self.engine.tell_listeners(self.execution_id)
             self._run(program, taken, let_go)
         for item in items:
             if item.begun.answer != "lease":

@@ -137,6 +137,11 @@ class Engine:
         if program is not None and head is not None and head.active:
             self._end_if(execution_id, program, self._schedules[program.schedule].advance(execution_id, program, head))
 
+    def tell_listeners(self, execution_id: str) -> None:
+        """Send what has happened, once a lease is held: it may take longer than one lasts."""
+        if self.forwarder is not None:
+            self.forwarder.forward(execution_id)
+
     def follow(self, execution_id: str, action_id: str, head: Head) -> None:
         """Do what follows from the end of an action, which led to this head."""
         if head.leads_on:

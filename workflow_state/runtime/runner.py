@@ -81,6 +81,7 @@ class Delivery:
             self.refused(begun)
             raise Ignore(begun.answer)
         with self.engine.leases.hold(self.execution_id, begun.created, (self.action_id, begun.token)):
+            self.engine.tell_listeners(self.execution_id)
             result = self.run(program, step, begun)
         if result is None:
             if self.recording.watched is not None:

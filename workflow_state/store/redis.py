@@ -380,9 +380,9 @@ class Store(Reader):
         return reply
 
 
-#: Scripts that may add to the log; the first of their arguments is the execution's id.
+#: After these the log may have grown (after ``begin`` it is sent under the lease); their first argument is the id.
 _OF_PLANS = ("create", "start", "advance", "settle", "cancel", "pause", "finalize", "flow_open", "flow_decide")
-_OF_ACTIONS = ("begin", "begin_each", "finish", "finish_each", "confirm", "transition")
+_OF_ACTIONS = ("finish", "finish_each", "confirm", "transition")
 _LOGGED = frozenset((*_OF_PLANS, *_OF_ACTIONS))
 
 
