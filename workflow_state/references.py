@@ -1,10 +1,9 @@
 """References: how one action reads what another left behind.
 
 ``${fetch.output.users[0].name}`` reads from an action's output, ``${fetch.status}`` its status,
-``${fetch.error.message}`` its error. A value that is one reference keeps the type of what it names;
-inside longer text it is rendered (text as it is, anything else as JSON). ``${a.output.n ?? 0}``
-gives a JSON default (text in single quotes works too) for when nothing, or null, is found.
-``$${`` stands for a literal ``${``.
+``${fetch.error.message}`` its error. A value that is one reference keeps the type of what it names; inside longer text
+it is rendered (text as it is, anything else as JSON). ``${a.output.n ?? 0}`` gives a JSON default (text in single
+quotes works too) for when nothing, or null, is found. ``$${`` stands for a literal ``${``.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final, Literal
 
 from pydantic import JsonValue
@@ -22,19 +22,19 @@ from workflow_state.budget import Budget
 from workflow_state.errors import ReferenceNotFoundError, ReferenceParseError
 
 
-class Missing:
+class Missing(Enum):
     """The type of :data:`MISSING`: nothing is there, which is not the same as null."""
+
+    MISSING = "MISSING"
 
     def __repr__(self) -> str:
         return "MISSING"
-
-    __reduce__ = __repr__  # what is copied or pickled is the same one: it is looked up by this name
 
     def __bool__(self) -> bool:
         return False
 
 
-MISSING: Final = Missing()
+MISSING: Final = Missing.MISSING
 Root = Literal["output", "status", "error"]
 _KINDS: Final[Mapping[type, str]] = {
     type(None): "null",
