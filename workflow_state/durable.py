@@ -62,7 +62,7 @@ result_backend_always_retry = True
 redis_socket_timeout: float = 30.0
 redis_socket_connect_timeout: float = 5.0
 # Celery cannot open a Unix socket with it.
-redis_socket_keepalive = not result_backend.startswith(("redis+socket:", "socket:"))
+redis_socket_keepalive: bool = not result_backend.startswith(("redis+socket:", "socket:"))
 redis_backend_health_check_interval = 25
 # The state of a plan says the same words for each of its actions: compressed, it takes a tenth of the room, on the
 # server and on its way to who waits. Every Celery since 5.7 reads both kinds; None is for readers that are no Celery.
