@@ -311,7 +311,8 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str], monk
                 held.append((record.lease or 0) > engine.store.now())
 
     monkeypatch.setattr(forwarding, "publish_events", slowly)
-    execution = StateManager(app).initialize_state(plan(action("a"))).id
+    # Nobody has to know the action: its attempt has begun before that is found.
+    execution = StateManager(app).initialize_state(plan(action("a", "test.unknown"))).id
     engine.advance(execution)
     app.tasks["workflow_state.execute_action"].apply((execution, "a"))
     assert held == [True]
