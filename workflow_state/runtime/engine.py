@@ -138,7 +138,7 @@ class Engine:
             self._end_if(execution_id, program, self._schedules[program.schedule].advance(execution_id, program, head))
 
     def tell_listeners(self, execution_id: str) -> None:
-        """Send what has happened, once a lease is held: it may take longer than one lasts."""
+        """Send what has happened, if there are events; it may take longer than a lease lasts, so hold one before."""
         if self.forwarder is not None:
             self.forwarder.forward(execution_id)
 

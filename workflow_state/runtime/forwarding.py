@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from celery import Celery
 
+from workflow_state.event_types import Event
 from workflow_state.events import publish_events
 from workflow_state.program import Program
 from workflow_state.runtime.points import reached
@@ -26,8 +27,16 @@ PART = 20
 class Forwarder:
     """Sends what listeners have not been sent yet; called after every change, and by the sweeper."""
 
-    def __init__(self, app: Celery, settings: Settings, store: Store, programs: ProgramCache) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        settings: Settings,
+        store: Store,
+        programs: ProgramCache,
+        publish: Callable[[Celery, Settings, Iterable[Event]], None] = publish_events,
+    ) -> None:
         self._app = app
+        self._publish = publish
         self._settings = settings
         self._store = OutwardStore(store)
         self._programs = programs
@@ -63,7 +72,7 @@ class Forwarder:
             part = entries[start : start + PART]
             # The request of a remote action was sent with its inputs by whoever made it.
             events = [event_of(execution_id, program, entry) for entry in part if not entry.data.get("remote")]
-            publish_events(self._app, self._settings, events)
+            self._publish(self._app, self._settings, events)
             sent = part[-1].number
             if time.monotonic() > until:
                 break

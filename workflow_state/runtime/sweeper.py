@@ -116,8 +116,7 @@ class Sweeper:
         """
         engine = self._engine
         head = engine.store.head(execution_id)
-        if engine.forwarder is not None:
-            engine.forwarder.forward(execution_id)
+        engine.tell_listeners(execution_id)
         if head is None:
             unaccepted.look_after(engine, execution_id)
         elif head.ended and engine.store.fields(execution_id, "closed") == ["1"]:

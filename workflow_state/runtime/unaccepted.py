@@ -62,7 +62,7 @@ def kept(app: Celery, call: Call, *, insist: bool) -> Iterator[None]:
         kombu.exceptions.OperationalError: as publishing does when the broker is away; nothing was sent.
         BackendNotSupportedError: the engine cannot use the result backend, or Celery cannot set it up.
     """
-    if app.conf.task_always_eager or not isinstance(_backend(app), RedisBackend):
+    if app.conf.task_always_eager or not isinstance(backend_of(app), RedisBackend):
         yield
         return
     engine, options = engine_of(app), call[2]
@@ -83,14 +83,6 @@ def withdraw(engine: Engine, execution_id: str) -> None:
         if not is_outage(error):
             raise
         engine.log.warning("kept although it is not to run", execution_id=execution_id, error=str(error))
-
-
-def _backend(app: Celery) -> Any:
-    try:
-        return app.backend
-    except (ImportError, LookupError, ValueError):
-        # Celery says no more than what it has looked for or tried to read.
-        return backend_of(app)
 
 
 def _keep(engine: Engine, call: Call, insist: bool) -> None:
@@ -124,7 +116,7 @@ def look_after(engine: Engine, execution_id: str) -> None:
         return
     engine.observers.tell("swept", "plan_resent", 1)
     engine.log.warning("plan sent again that no worker has accepted", execution_id=execution_id, looks=looks)
-    # Nobody waits here for its result.
+    # As it was sent, since it was checked and is kept already; nobody waits here for its result.
     with denied_join_result():
         Task.apply_async(task, args, kwargs, **options)
 
