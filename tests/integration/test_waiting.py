@@ -165,7 +165,7 @@ def test_a_change_of_the_servers_role_is_waited_out(app: Celery, server: Embedde
     ]
     for waiter in waiters:
         waiter.start()
-    for master in ("127.0.0.1 1", "NO ONE"):
+    for master in ("127.0.0.1 1", "NO ONE") * 3:
         wait_until(lambda: client.info("clients")["blocked_clients"] == 2, TIMEOUT, "both wait")
         client.replicaof(*master.split())
     manager.cancel_execution(execution_id)

@@ -98,13 +98,16 @@ class Reader:
         key, client = self.keys.log(execution_id), self.results.client
         if limit := client.connection_pool.connection_kwargs.get("socket_timeout"):
             seconds = min(seconds, limit / 2)
-        try:
-            found = client.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
-        except ResponseError as error:
-            # A master that becomes a replica, as in a planned failover, ends all waiting with this.
-            if not str(error).startswith("UNBLOCKED "):
-                raise
-            found = []
+        found: Any = []
+        with client.client() as waiting:  # On one connection, as long as it waits.
+            try:
+                found = waiting.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+            except ResponseError as error:
+                # A master that becomes a replica, as in a planned failover, ends all waiting with this, and then
+                # closes the connection: whoever took that one next might send a command that nobody answers.
+                if not str(error).startswith("UNBLOCKED "):
+                    raise
+                waiting.connection.disconnect()
         return [LogEntry.read(number, fields) for _, entries in found for number, fields in entries]
 
     def parts_left(self, execution_id: str) -> list[int]:
