@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +21,8 @@ from tests.cli.commands import APP, CommandLine
 from tests.cli.processes import COMMAND, environment, piped, run
 from tests.support import wait_until
 from tests.workers import action, plan
-from workflow_state import Event, PlanValidationError, StateManager
-from workflow_state.cli.follow import follow
+from workflow_state import Event, ExecutionState, PlanValidationError, StateManager
+from workflow_state.cli.follow import LONGEST_REST, REST, follow
 from workflow_state.cli.session import Session
 from workflow_state.cli.watch import EventLines
 from workflow_state.embedded import EmbeddedServer
@@ -174,6 +177,30 @@ def test_a_watch_outlives_a_restart_of_the_server(tmp_path: Path) -> None:
         assert process.returncode == 0, log.read_text()
         events = [json.loads(line) for line in log.read_text().splitlines()]
         assert events == [event.model_dump(mode="json") for event in manager.history(execution_id)]
+        app.close()
+
+
+@pytest.mark.redis
+def test_a_watch_goes_on_soon_when_a_server_answers_again(tmp_path: Path) -> None:
+    """A server that gave no answer for some seconds is looked at again soon, as it would be had it been away: it was
+    left alone five times as long as its answer had taken, which could be minutes.
+    """
+    with EmbeddedServer(data_dir=tmp_path / "data") as server:
+        app = Celery("watched", set_as_current=False, broker=server.url, backend=server.url)
+        manager, looks = StateManager(app), []
+        execution_id = manager.initialize_state(plan(action("a")), start=False).id
+
+        def show(state: ExecutionState) -> None:
+            looks.append(time.monotonic())
+            if len(looks) == 1:
+                os.kill(server.pid, signal.SIGSTOP)
+                threading.Timer(3, os.kill, (server.pid, signal.SIGCONT)).start()
+            elif len(looks) == 2:
+                manager.cancel_execution(execution_id)
+
+        assert follow(manager, execution_id, show).status == "cancelled"
+        silent, next_look = looks[1] - looks[0], looks[2] - looks[1]
+        assert next_look < 2 * LONGEST_REST < REST * silent
         app.close()
 
 

@@ -18,6 +18,8 @@ from workflow_state.store.outages import is_outage
 POLL = 0.2
 #: How many times longer than a look itself took the next one waits at least.
 REST = 5
+#: Seconds that it waits at most: a look takes long, too, when the server does not answer for a while.
+LONGEST_REST = 5.0
 
 
 class FollowError(click.ClickException):
@@ -66,7 +68,7 @@ def follow(
         if time.monotonic() - changed_at > patience:
             raise FollowError(_stuck(state, patience, workers))
         # A state of thousands of actions is not read all the time.
-        time.sleep(max(POLL, REST * took))
+        time.sleep(max(POLL, min(REST * took, LONGEST_REST)))
 
 
 class _View:
