@@ -135,7 +135,8 @@ def test_a_wide_turn_is_published_by_several(fresh: Site) -> None:
     """With parts of five, twenty-three actions whose turn comes together are handed out in messages of their own; each
     runs once, and so does the join behind them.
     """
-    fresh.settings(workflow_state={"part_size": 5})
+    # The lease is longer than this takes anywhere: what has been ready for one is looked after, by one more message.
+    fresh.settings(workflow_state={"part_size": 5, "lease": 60})
     fresh.start_worker()
     names = [f"w{n}" for n in range(23)]
     wide = [action(name, "test.value", "first") for name in names]
