@@ -6,14 +6,16 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from redis import Connection
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.plans import SCHEDULES, action
 from tests.chaos.scene import Scene
 from tests.support import wait_until
-from workflow_state import InvalidTransitionError
+from workflow_state import InvalidTransitionError, Success
 from workflow_state.runtime.engine import engine_of
 from workflow_state.store.redis import Store
 from workflow_state.validation import prepare_plan
@@ -22,6 +24,13 @@ BOUND = 30.0
 SETTINGS = {"lease": 1.0, "sweep_interval": 0.25}
 LOOK_AFTER = 1000
 
+#: An action that waits for a confirmation.
+ASKS = action(
+    "work",
+    "chaos.work",
+    inputs={"number": 1, "pause": 1, "values": []},
+    user_confirmation={"required": True, "title": "Go?"},
+)
 #: What the caller had done when it died, and how the execution and its action end all the same.
 HALVES: dict[str, tuple[Callable[[Store, str], object], str, str]] = {
     "confirmed": (lambda store, e: store.confirm(e, "work", True, "ada", LOOK_AFTER), "completed", "completed"),
@@ -42,18 +51,69 @@ def fleet(scene: Scene) -> Iterator[Fleet]:
 def test_what_a_dead_caller_began_is_carried_out(half: str, schedule: str, scene: Scene, fleet: Fleet) -> None:
     """Who confirms, rejects or cancels dies when the store has noted it, before anything came of it: it comes."""
     begin, status, action_status = HALVES[half]
-    work = action(
-        "work",
-        "chaos.work",
-        inputs={"number": 1, "pause": 1, "values": []},
-        user_confirmation={"required": True, "title": "Go?"},
-    )
-    execution_id = scene.start({"id": half, "schedule": schedule, "actions": [work]})
+    execution_id = scene.start({"id": half, "schedule": schedule, "actions": [ASKS]})
     wait_until(lambda: scene.field(execution_id, "waiting") == "1", BOUND, "the action waits")
     begin(engine_of(scene.app).store, execution_id)
     state = scene.wait_closed(execution_id, BOUND, fleet)
     assert (state.status, state.action_states["work"].status) == (status, action_status)
     assert scene.keys_without_ttl(execution_id) == []
+
+
+class Died(BaseException):
+    """In place of the end of a process: no handler of errors sees it."""
+
+
+@pytest.fixture
+def die_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
+    """Call it with n, and this process may send n more packets to servers before it dies; None: any number."""
+    send = Connection.send_packed_command
+    left: list[int | None] = [None]
+
+    def counted(self: Connection, command: Any, check_health: bool = True) -> None:
+        # What a result does when it is dropped is no step of the caller's.
+        if left[0] is not None and b"UNSUBSCRIBE" not in b"".join(command):
+            if left[0] == 0:
+                self.disconnect()
+                raise Died
+            left[0] -= 1
+        send(self, command, check_health)
+
+    monkeypatch.setattr(Connection, "send_packed_command", counted)
+
+    def die(count: int | None) -> None:
+        left[0] = count
+
+    return die
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_result_by_hand_counts_or_changes_nothing(
+    schedule: str, scene: Scene, fleet: Fleet, die_before: Callable[[int | None], None]
+) -> None:
+    """Somebody did by hand what waits for a confirmation, and who records it dies before one of its commands to the
+    server, each in turn: the result is on record, or the action waits as it did. It does not run, which would do once
+    more what was done.
+    """
+    for count in range(100):
+        execution_id = scene.start({"id": "by hand", "schedule": schedule, "actions": [ASKS]})
+        wait_until(lambda e=execution_id: scene.field(e, "waiting") == "1", BOUND, "the action waits")
+        die_before(count)
+        try:
+            scene.manager.record_action_result(execution_id, "work", {"value": 7})
+            died = False
+        except Died:
+            died = True
+        finally:
+            die_before(None)
+        if scene.field(execution_id, "waiting") == "1":
+            assert scene.state(execution_id).confirmations[0].responded_at is None
+            scene.manager.record_action_result(execution_id, "work", {"value": 7})
+        state = scene.wait_closed(execution_id, BOUND, fleet)
+        assert state.action_states["work"].result == Success(output={"value": 7})
+        assert scene.journal.starts(execution_id) == []
+        if not died:
+            return
+    raise AssertionError("it died every time")
 
 
 def test_a_lost_action_of_a_cancelled_execution_is_not_started_again(scene: Scene, fleet: Fleet) -> None:

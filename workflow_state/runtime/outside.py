@@ -7,6 +7,7 @@ confirmation. Everything else would be a fight with the worker that records its 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from celery.exceptions import Ignore
 from pydantic import ValidationError
@@ -22,8 +23,9 @@ from workflow_state.runtime.attempt import failed, resolve_inputs, secrets_given
 from workflow_state.runtime.engine import Engine
 from workflow_state.runtime.failures import cut_error
 from workflow_state.runtime.recording import AttemptEnd, Recording
+from workflow_state.store.by_hand import end_waiting
 from workflow_state.store.history import event_id
-from workflow_state.store.records import Begun, Record
+from workflow_state.store.records import Begun, Head, Record
 
 #: Who has done what a result by hand is given for.
 BY_HAND = "by hand"
@@ -110,7 +112,7 @@ def record_result(
         except Ignore:
             raise _illegal(execution_id, action_id, "not waited for any more") from None
     elif record.status == "pending" and record.phase == "confirmation" and not isinstance(result, Skipped):
-        _end_waiting(engine, execution_id, step, result)
+        _end_waiting(engine, created, execution_id, step, result)
     else:
         doing = f"{record.status}{f' ({record.phase})' if record.phase else ''}"
         ended = record.status in ("completed", "failed", "skipped")
@@ -141,23 +143,26 @@ def _secrets_of(recording: Recording, registry: ActionRegistry, step: Step) -> s
     return secrets_given(program, step, outcomes, resolve_inputs(program, step, outcomes), registry, engine.redactor)
 
 
-def _end_waiting(engine: Engine, execution_id: str, step: Step, result: Success | Failure) -> None:
+def _end_waiting(engine: Engine, created: str, execution_id: str, step: Step, result: Success | Failure) -> None:
     """End an action that waits for a confirmation: somebody has agreed to it, and done its work as well."""
-    store, settings = engine.store, engine.settings
-    head = store.head(execution_id)
-    if head is not None and head.paused:
-        # It could not begin, and once its confirmation is given it would run when the execution is resumed.
-        raise _illegal(execution_id, step.id, "in a paused execution: call resume_execution() first")
-    answer, status = store.confirm(execution_id, step.id, True, BY_HAND, settings.lease_ms)
-    if answer not in ("answered", "repeated"):
-        raise _illegal(execution_id, step.id, status or answer)
     owner = f"{BY_HAND}/{uuid.uuid4().hex}"
-    begun = store.begin(execution_id, step.id, 1, owner, settings.lease_ms, (), step.level)
-    if begun.answer != "lease":
-        raise _illegal(execution_id, step.id, f"not to be ended now ({begun.answer})")
-    recording = Recording(engine, execution_id, step.id)
+
+    def finish(execution_id: str, action_id: str, _: int, outcome: str, **what: Any) -> tuple[str, Head | None]:
+        # Somebody waits: as often as the backend's policy says.
+        what["tries"] = None
+        answer, status, head = end_waiting(
+            engine.store, execution_id, action_id, owner, BY_HAND, step.level, outcome, **what
+        )
+        if answer == "paused":
+            # It could not begin, and once its confirmation is given it would run when the execution is resumed.
+            raise _illegal(execution_id, action_id, "in a paused execution: call resume_execution() first")
+        if answer in ("unknown", "not waiting", "stopping"):
+            raise _illegal(execution_id, action_id, status or f"not to be ended now ({answer})")
+        return answer, head
+
+    recording = Recording(engine, execution_id, step.id, finish=finish)
     end = recording.encode(step, result.output) if isinstance(result, Success) else AttemptEnd(error=result.error)
-    recording.record_from_outside(step, begun, end)
+    recording.record_from_outside(step, Begun("lease", 1, at=engine.store.now(), created=created), end)
 
 
 def _look_up(engine: Engine, execution_id: str, action_id: str) -> tuple[str, Step, Record]:

@@ -7,7 +7,7 @@ what it did elsewhere, and the sweeper that no answer came.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,14 +62,23 @@ class Recording:
         engine: of the worker's app.
         execution_id, action_id: which action.
         tries: how often, a second apart, to write while the server is away.
+        finish: writes the end, as ``Store.finish`` does; that one when None.
     """
 
-    def __init__(self, engine: Engine, execution_id: str, action_id: str, tries: int = RESULT_TRIES) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        execution_id: str,
+        action_id: str,
+        tries: int = RESULT_TRIES,
+        finish: Callable[..., tuple[str, Head | None]] | None = None,
+    ) -> None:
         self.engine = engine
         self.execution_id = execution_id
         self.action_id = action_id
         self.tries = tries
         self.watched: WatchedAttempt | None = None
+        self._write = finish or engine.store.finish
         self._outside = False
 
     @property
@@ -172,7 +181,7 @@ class Recording:
             canvas.publish(self.engine.app, self.next_attempt(program, step, begun.attempt + 1, delay))
 
     def _finish(self, begun: Begun, verdict: Verdict) -> Head | None:
-        answer, head = self.engine.store.finish(
+        answer, head = self._write(
             self.execution_id, self.action_id, begun.token, verdict.outcome, tries=self.tries, **verdict.what
         )
         if answer == "stale":

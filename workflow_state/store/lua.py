@@ -18,6 +18,8 @@ SPELLED: Final = {
     "begin": ("actions", "deadlines", "attempts", "log", "ready"),
     "finish": ("actions", "deadlines", "attempts", "log", "ready", "met", "parts"),
 }
+#: Scripts that others are part of, which they call as functions of KEYS and ARGV.
+MADE_OF: Final = {"by_hand": ("confirm", "begin", "finish")}
 #: Scripts that are not sent the execution id: they have it from their first key.
 FROM_KEY: Final = frozenset(name + run for name in SPELLED for run in ("", "_each"))
 
@@ -28,6 +30,9 @@ def script_texts(keys: Keys) -> dict[str, str]:
     found = {path.name.removesuffix(".lua"): path.read_text("utf-8") for path in paths}
     prelude, each = found.pop(_PRELUDE), found.pop(_EACH)
     texts = {name: prelude + text for name, text in found.items()}
+    for name, others in MADE_OF.items():
+        parts = [f"local function {other}(KEYS, ARGV)\n{found[other]}\nend\n" for other in others]
+        texts[name] = "".join([prelude, *parts, found[name]])
     for name, names in SPELLED.items():
         head = prelude + keys.spelled_in_lua(names)
         texts[name] = head + found[name]

@@ -382,7 +382,7 @@ class Store(Reader):
 
 #: After these the log may have grown (after ``begin`` it is sent under the lease); their first argument is the id.
 _OF_PLANS = ("create", "start", "advance", "settle", "cancel", "pause", "finalize", "flow_open", "flow_decide")
-_OF_ACTIONS = ("finish", "finish_each", "confirm", "transition")
+_OF_ACTIONS = ("finish", "finish_each", "confirm", "transition", "by_hand")
 _LOGGED = frozenset((*_OF_PLANS, *_OF_ACTIONS))
 
 
