@@ -32,7 +32,7 @@ from workflow_state.runtime.reporting import secrets_given_in
 from workflow_state.runtime.rerun import rerun
 from workflow_state.runtime.submission import PlanResult, check_compression, check_id
 from workflow_state.runtime.tasks import PlanTask, execute_plan
-from workflow_state.store.history import await_end, await_events, read_events
+from workflow_state.store.history import await_end, await_events, check_known, read_events
 from workflow_state.store.index import Wanted, in_milliseconds, read_page
 from workflow_state.store.outages import told_in_outage
 from workflow_state.store.reader import SLICE, outcome_of
@@ -282,19 +282,20 @@ class StateManager:
     def watch(self, execution_id: str, *, after: int = 0) -> Iterator[Event]:
         """What has happened and what happens, as it does; the iterator ends after the last event.
 
-        It waits on the server, so nothing is asked again and again. After a lost connection go on with
-        ``after=``, the ``sequence`` of the last event that came.
+        It waits on the server, so nothing is asked again and again, also for a worker to accept what was just sent.
+        After a lost connection go on with ``after=``, the ``sequence`` of the last event that came.
 
         Raises:
-            ExecutionNotFoundError: at once, when the execution is unknown.
+            ExecutionNotFoundError: at once, when the execution is unknown; later, when what was sent was withdrawn.
         """
-        return await_events(self._store, self._program(execution_id), execution_id, after)
+        check_known(self._store, execution_id)
+        return await_events(self._store, self._program, execution_id, after)
 
     def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionState:
         """Wait for the end and give the final state, however it ended; ``timeout``: seconds, None for ever.
 
         Raises:
-            ExecutionNotFoundError: it is unknown.
+            ExecutionNotFoundError: it is unknown, or what was sent was revoked, refused or has expired.
             TimeoutError: it has not ended in time.
         """
         if not await_end(self._store, execution_id, timeout):

@@ -10,7 +10,15 @@ import pytest
 from tests.integration.outcomes import ONCE, QUICK, TIMEOUT, run, statuses
 from tests.support import wait_until
 from tests.workers import Site, action, plan
-from workflow_state import ActionRetrying, Event, ExecutionNotFoundError, InvalidTransitionError, StateManager
+from workflow_state import (
+    ActionRetrying,
+    Event,
+    ExecutionNotFoundError,
+    ExecutionState,
+    InvalidTransitionError,
+    StateManager,
+    execute_plan,
+)
 from workflow_state.event_types import EVENT
 
 pytestmark = pytest.mark.usefixtures("both_schedules")
@@ -109,6 +117,38 @@ def test_a_pause_lets_nothing_start_and_holds_no_message(library: Site) -> None:
         *("plan.execution.started", "plan.execution.paused", "plan.execution.resumed", "plan.execution.completed"),
     ]
     assert not manager.pause_execution(state.id)
+
+
+def test_what_was_just_sent_is_waited_for(fresh: Site) -> None:
+    """``watch`` and ``wait`` of a plan that no worker has accepted yet wait for one, and then go on as ever."""
+    manager, result = StateManager(), execute_plan.delay(plan(action("a")))
+    events: list[Event] = []
+    ended: list[ExecutionState] = []
+    waiters = [
+        threading.Thread(target=lambda: events.extend(manager.watch(result.id)), daemon=True),
+        threading.Thread(target=lambda: ended.append(manager.wait(result.id, timeout=TIMEOUT)), daemon=True),
+    ]
+    with pytest.raises(TimeoutError, match="has not ended within"):
+        manager.wait(result.id, timeout=0.1)
+    for waiter in waiters:
+        waiter.start()
+    wait_until(lambda: fresh.redis.info("clients")["blocked_clients"] >= len(waiters), TIMEOUT)
+    fresh.start_worker()
+    for waiter in waiters:
+        waiter.join(TIMEOUT)
+    assert [state.status for state in ended] == ["completed"]
+    assert brief(events)[0] == ("plan.execution.started", "")
+    assert brief(events)[-1] == ("plan.execution.completed", "")
+
+
+def test_what_was_sent_and_withdrawn_is_not_waited_for(fresh: Site) -> None:
+    """A plan that had expired before a worker could accept it is unknown to those who wait for it."""
+    manager, result = StateManager(), execute_plan.apply_async((plan(action("a")),), expires=0.1)
+    fresh.start_worker()
+    wait_until(lambda: result.state == "REVOKED", TIMEOUT)
+    for wait in (lambda: manager.wait(result.id, timeout=TIMEOUT), lambda: list(manager.watch(result.id))):
+        with pytest.raises(ExecutionNotFoundError):
+            wait()
 
 
 def test_a_pause_holds_messages_that_are_under_way(fresh: Site) -> None:

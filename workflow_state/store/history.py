@@ -6,7 +6,7 @@ An event that only a newer version knows is left out, with a word in the log: ``
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,12 +38,35 @@ def read_events(store: Reader, program: Program, execution_id: str, after: int =
     store.check_there(execution_id, whole=True)
 
 
-def await_events(store: Reader, program: Program, execution_id: str, after: int = 0) -> Iterator[Event]:
-    """What has happened and what happens, until the last event of the execution, or until its records are gone.
+def check_known(store: Reader, execution_id: str) -> Head | None:
+    """Where an execution stands; None while it was sent and no worker has accepted it.
 
     Raises:
+        ExecutionNotFoundError: it is unknown.
+    """
+    head = store.head(execution_id)
+    if head is None and not store.is_sent(execution_id):
+        # Or it was accepted between the two looks.
+        head = store.head(execution_id)
+        if head is None:
+            raise ExecutionNotFoundError(execution_id)
+    return head
+
+
+def await_events(
+    store: Reader, program_of: Callable[[str], Program], execution_id: str, after: int = 0
+) -> Iterator[Event]:
+    """What has happened and what happens, until the last event of the execution, or until its records are gone.
+
+    ``program_of``: reads the program of an execution, once it is accepted.
+
+    Raises:
+        ExecutionNotFoundError: it is unknown, or no worker will accept it any more.
         NewerSchemaError: whether it has ended only a newer version knows.
     """
+    while check_known(store, execution_id) is None:
+        store.await_log(execution_id, 0, WAIT)
+    program = program_of(execution_id)
     while True:
         entries = store.await_log(execution_id, after, WAIT)
         for entry in entries:
@@ -60,16 +83,14 @@ def await_end(store: Reader, execution_id: str, timeout: float | None) -> bool:
     """Wait until an execution has ended, up to ``timeout`` seconds (None: for ever); whether it has.
 
     Raises:
-        ExecutionNotFoundError: it is unknown.
+        ExecutionNotFoundError: it is unknown, or no worker will accept it any more.
         NewerSchemaError: whether it has ended only a newer version knows.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     after = store.log_length(execution_id)
     while True:
-        head = store.head(execution_id)
-        if head is None:
-            raise ExecutionNotFoundError(execution_id)
-        if _has_ended(execution_id, head):
+        head = check_known(store, execution_id)
+        if head is not None and _has_ended(execution_id, head):
             return True
         left = WAIT if deadline is None else min(WAIT, deadline - time.monotonic())
         if left <= 0:

@@ -43,6 +43,10 @@ class Reader:
         reply = self.results.client.hmget(self.keys.execution(execution_id), *HEAD)
         return Head.read(reply) if reply[0] else None
 
+    def is_sent(self, execution_id: str) -> bool:
+        """Whether it was sent, and no worker has accepted it yet."""
+        return bool(self.results.client.exists(self.keys.sent(execution_id)))
+
     def fields(self, execution_id: str, *names: str) -> list[str]:
         """Fields of the execution's hash as text, "" where one is absent.
 
