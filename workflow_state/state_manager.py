@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from workflow_state import rules
 from workflow_state.actions import registry
+from workflow_state.arguments import checked_methods, member_of
 from workflow_state.errors import ActionNotFoundError, ExecutionNotFoundError, InvalidTransitionError
 from workflow_state.event_types import Event
 from workflow_state.models import (
@@ -41,6 +42,7 @@ from workflow_state.store.state import action_state, iter_states, read_state
 from workflow_state.validation import prepare_plan
 
 
+@checked_methods
 class StateManager:
     """Reads the state of executions from the app's result backend.
 
@@ -108,7 +110,6 @@ class StateManager:
         """Change the status of an action of an execution that you drive.
 
         Where workers drive, only as :meth:`record_action_result` may.
-
         ``running`` needs every dependency to have ended well enough; ``completed``, ``failed`` and ``skipped``
         record an empty result of that kind.
 
@@ -116,7 +117,7 @@ class StateManager:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the rules do not allow it, or workers drive the execution; nothing changed.
         """
-        wanted = ActionStatus(status)
+        wanted = member_of(ActionStatus, status)
         if wanted == ActionStatus.RUNNING:
             self._manual.start(execution_id, action_id)
         elif wanted == ActionStatus.PENDING:
@@ -192,7 +193,7 @@ class StateManager:
         """
         if not 1 <= limit <= SLICE:
             raise ValueError(f"limit is {limit}; expected 1 to {SLICE}, and the cursor of the page for more")
-        state = None if status is None else ExecutionStatus(status)
+        state = None if status is None else member_of(ExecutionStatus, status)
         wanted = Wanted(state, plan_id, name, in_milliseconds(since), in_milliseconds(until))
         return read_page(self._store, wanted, cursor, limit)
 

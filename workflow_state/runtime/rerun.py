@@ -53,7 +53,7 @@ def rerun(
     plan = _edited(prepare_plan(snapshot.plan), inputs)
     program = Program.from_json(snapshot.program)
     for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
-        if name not in program.steps:
+        if not isinstance(name, str) or name not in program.steps:  # type: ignore[redundant-expr] # not to who has no types
             raise ActionNotFoundError(execution_id, name, program.steps)
     given = _checked(engine, new_id, results)
     records = snapshot.actions
