@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -25,6 +26,7 @@ from workflow_state.event_types import ANSWER, EVENT, LAST
 from workflow_state.events import events_exchange, publish_events
 from workflow_state.runtime.engine import Engine, engine_of
 from workflow_state.runtime.forwarding import Forwarder
+from workflow_state.runtime.sweeper import Sweeper, SweeperStep
 from workflow_state.settings import Settings
 
 SETTINGS = {**own_app.SETTINGS, "events": True}
@@ -321,3 +323,68 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str]) -> N
     app.tasks["workflow_state.execute_action"].apply((execution, "a"))
     assert held == [True]
     assert StateManager(app).get_full_state(execution).action_states["a"].attempts == 1
+
+
+def test_whoever_sends_events_goes_on_with_its_work(database: Callable[[], str]) -> None:
+    """An action's end waits for its events, not for those that others add meanwhile: what is left is sent by the next
+    change or a sweeper, in order. A pool's process sent those of all the others for as long as there were any.
+    """
+    app, url = Celery("turns", set_as_current=False), database()
+    app.conf.update(broker_url=url, result_backend=url)
+    app.conf.workflow_state = {"prefix": "turns", "events": True, "sweep_interval": 0.1}
+    engine, sent, others = engine_of(app), list[int](), threading.Event()
+
+    def while_others_add(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
+        for event in events:
+            sent.append(event.sequence)
+            if others.is_set() and len(sent) < 100:
+                work_for(0.05)
+                engine.store.pause(event.execution_id, len(sent) % 2 == 1)
+
+    manager = StateManager(app)
+    sending_by(while_others_add, engine)
+    others.set()
+    execution = manager.initialize_state(plan(action("a"))).id
+    assert 1 < len(sent) < 100, "the call has returned while there was more to send"
+    others.clear()
+    sweeper, before = Sweeper(engine), len(sent)
+    wait_until(lambda: sweeper.sweep() == 0 and len(sent) > before, TIMEOUT)
+    assert sent == [event.sequence for event in manager.history(execution)]
+
+
+def test_a_worker_with_many_events_to_send_takes_messages(database: Callable[[], str]) -> None:
+    """What is left to send is sent in a part of the sweeper's interval at a time: it has the worker's main loop, which
+    did nothing else before a hundred thousand events were sent.
+    """
+    app, url = Celery("many", set_as_current=False), database()
+    app.conf.update(broker_url=url, result_backend=url)
+    app.conf.workflow_state = {"prefix": "many", "events": True, "sweep_interval": 0.4}
+    engine, sent, ticks = engine_of(app), list[int](), list[Callable[[], None]]()
+
+    def away(_app: Celery, _settings: Settings, _events: Iterable[Event]) -> None:
+        raise redis.ConnectionError("on purpose")
+
+    def slowly(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
+        for event in events:
+            work_for(0.01)
+            sent.append(event.sequence)
+
+    manager = StateManager(app)
+    sending_by(away, engine)
+    execution = manager.initialize_state(plan(*(action(f"a{n}") for n in range(150))), start=False).id
+    manager.cancel_execution(execution)
+    client = engine.store.results.client
+    client.hdel(engine.store.keys.execution(execution), "forwarder")
+    client.zadd(engine.store.keys.deadlines, {f"{execution}|": 1})
+    sending_by(slowly, engine)
+    timer = SimpleNamespace(call_repeatedly=lambda _seconds, tick: ticks.append(tick))
+    worker = SimpleNamespace(app=app, timer=timer)
+    SweeperStep(worker).start(worker)
+    sent_by = list[int]()
+    while not sent_by or sent_by[-1] < len(sent):
+        sent_by.append(len(sent))
+        ticks[0]()
+    history = [event.sequence for event in manager.history(execution)]
+    assert sent == history
+    assert len(history) > 150
+    assert sent_by[1] < 100, "the first look has sent a part"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from celery import Celery
 
@@ -22,6 +25,21 @@ from workflow_state.telemetry import get_logger
 
 #: Events that are sent between two looks at the clock.
 PART = 20
+#: Seconds that one call may send for: what it was called from waits, and others may add events faster than one sends
+#: them. What is left then is for the next change, or a sweeper.
+TURN = 2.0
+
+_until: ContextVar[float] = ContextVar("workflow_state_send_until", default=math.inf)
+
+
+@contextmanager
+def sending_until(until: float) -> Iterator[None]:
+    """Have nothing sent in this block after a moment of the monotonic clock: it is for who has less than a turn."""
+    token = _until.set(until)
+    try:
+        yield
+    finally:
+        _until.reset(token)
 
 
 class Forwarder:
@@ -43,7 +61,9 @@ class Forwarder:
         self._log = get_logger()
 
     def forward(self, execution_id: str) -> bool:
-        """Send all there is; False when another is at it, or the broker is away: the sweeper will see to it."""
+        """Send what there is, for a turn at most; False when some is left, another is at it, or the broker is away:
+        the sweeper will see to it.
+        """
         try:
             return self._forward(execution_id)
         except Exception as error:  # noqa: BLE001 - whatever it is, telling of the work must not hold up the work
@@ -52,28 +72,23 @@ class Forwarder:
 
     def _forward(self, execution_id: str) -> bool:
         owner, sent = uuid.uuid4().hex, None
+        until = min(time.monotonic() + TURN, _until.get())
+        # A sweeper goes on at its next look. Before it come the changes: it has the main loop of a worker.
+        sweep_ms = 0 if _until.get() < math.inf else int(self._settings.sweep_interval * 1000)
         while True:
-            entries = self._store.unsent(execution_id, owner, self._settings.lease_ms, sent)
+            # Every part renews the claim: else another would take it over, and send all of it again beside this one.
+            most = PART if time.monotonic() < until else 0
+            entries = self._store.unsent(execution_id, owner, self._settings.lease_ms, sent, most, sweep_ms)
             if entries is None:
                 return False
             program = self._programs.get(execution_id) if entries else None
             if program is None:
                 return True
-            sent = self._send(execution_id, program, entries)
+            self._send(execution_id, program, entries)
             reached("events sent")
+            sent = entries[-1].number
 
-    def _send(self, execution_id: str, program: Program, entries: Sequence[LogEntry]) -> int:
-        """Send events for a third of a lease, so that the claim to them is renewed in time: else another would take it
-        over, and send all of them again beside this one, and so on. The number of the last entry that was seen to.
-        """
-        until = time.monotonic() + self._settings.lease / 3
-        sent = 0
-        for start in range(0, len(entries), PART):
-            part = entries[start : start + PART]
-            # The request of a remote action was sent with its inputs by whoever made it.
-            events = [event_of(execution_id, program, entry) for entry in part if not entry.data.get("remote")]
-            self._publish(self._app, self._settings, events)
-            sent = part[-1].number
-            if time.monotonic() > until:
-                break
-        return sent
+    def _send(self, execution_id: str, program: Program, entries: Sequence[LogEntry]) -> None:
+        # The request of a remote action was sent with its inputs by whoever made it.
+        events = [event_of(execution_id, program, entry) for entry in entries if not entry.data.get("remote")]
+        self._publish(self._app, self._settings, events)

@@ -15,9 +15,11 @@ from workflow_state.errors import NewerSchemaError
 from workflow_state.program import Program, Step
 from workflow_state.runtime import canvas, control, remote, unaccepted
 from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.forwarding import sending_until
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
 from workflow_state.store.closing import forget_expired
+from workflow_state.store.keys import EVENTS
 from workflow_state.store.outages import is_outage
 from workflow_state.store.records import Record
 
@@ -50,7 +52,11 @@ class Sweeper:
             reached("sweeping")
         for execution_id, action_id in members:
             try:
-                if action_id:
+                if action_id == EVENTS:
+                    # First, since it comes back if some are left again.
+                    engine.store.forget_deadline(execution_id, EVENTS)
+                    engine.tell_listeners(execution_id)
+                elif action_id:
                     self._look_at_action(execution_id, action_id)
                 else:
                     self._look_at_execution(execution_id)
@@ -169,8 +175,9 @@ class SweeperStep(bootsteps.StartStopStep):  # type: ignore[misc]
     def _tick(self) -> None:
         until = time.monotonic() + SHARE * self._engine.settings.sweep_interval
         try:
-            while self._sweeper.sweep() == BATCH and time.monotonic() < until:
-                pass
+            with sending_until(until):
+                while self._sweeper.sweep() == BATCH and time.monotonic() < until:
+                    pass
             self._sweeper.tidy(time.monotonic())
         except Exception as error:
             if not is_outage(error):

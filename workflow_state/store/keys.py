@@ -14,7 +14,7 @@
 ``<p>:{E}:looks``         hash     level, action or end whose message is overdue → number of looks, and at which wait
 ``<p>:{E}:ready``         zset     action whose turn has come, not begun → when it was sent last, ms (dataflow)
 ``<p>:{E}:met``           hash     action id → how many of its needs have ended, if any (dataflow)
-``<p>:deadlines``         zset     ``E|<action id>``, or ``E|`` for the execution itself → due, ms
+``<p>:deadlines``         zset     ``E|<action id>``, ``E|`` for the execution itself, ``E|*events`` → due, ms
 ``<p>:executions``        zset     E → time of acceptance, ms
 ``<p>:sweeper``           string   when a sweeper last looked, ms; has a TTL
 ``<p>:doctor``            string   for a millisecond: whether the server takes what is written
@@ -37,6 +37,8 @@ from functools import lru_cache
 
 _EXECUTION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,200}")
 _SEPARATOR = "|"
+#: In the place of an action id, which has no such sign: events of the execution that are left to send.
+EVENTS = "*events"
 #: The digit of a hash in which a UUID has its variant, as it stands there.
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 

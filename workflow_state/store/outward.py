@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow_state.store.reader import SLICE
+from workflow_state.store.keys import EVENTS, deadline_member
 from workflow_state.store.records import LogEntry
 from workflow_state.store.redis import Store
 
@@ -23,14 +23,20 @@ class OutwardStore:
         names = [keys.execution(execution_id), keys.actions(execution_id), keys.deadlines]
         return bool(self._store.run("delegate", names, [execution_id, action_id, token, answer_ms, created]))
 
-    def unsent(self, execution_id: str, owner: str, lease_ms: int, sent: int | None) -> list[LogEntry] | None:
+    def unsent(
+        self, execution_id: str, owner: str, lease_ms: int, sent: int | None, most: int, sweep_ms: int
+    ) -> list[LogEntry] | None:
         """Claim what listeners have not been sent yet: [] when there is nothing, None when another is at it.
 
-        ``sent``: number of the last entry that ``owner`` has sent since its last call.
+        ``sent``: number of the last entry that ``owner`` has sent since its last call. ``most``: entries at most; 0
+        gives the claim back, and leaves what there is to the next change, and after ``sweep_ms`` to a sweeper (None).
         """
         names = [self._keys.execution(execution_id), self._keys.log(execution_id)]
-        args = [execution_id, owner, lease_ms, "" if sent is None else sent, SLICE]
+        args = [execution_id, owner, lease_ms, "" if sent is None else sent, most]
+        if not most:
+            names.append(self._keys.deadlines)
+            args += [deadline_member(execution_id, EVENTS), sweep_ms]
         reply = self._store.run("forward", names, args)
-        if reply[0] == b"held":
+        if reply[0] in (b"held", b"left"):
             return None
         return [LogEntry.read_raw(entry) for entry in reply[1]] if reply[0] == b"send" else []
