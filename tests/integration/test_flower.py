@@ -72,10 +72,9 @@ def flower(own_site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         process.wait(TIMEOUT)
 
 
-def headers_of(site: Site, queue: str) -> tuple[dict[str, Any], str]:
-    """The headers of the one message in a queue, and its body as text."""
-    (text,) = site.redis.lrange(queue, 0, -1)
-    message = json.loads(text)
+def headers_of(site: Site, queue: str, place: int = 0) -> tuple[dict[str, Any], str]:
+    """The headers of a message in a queue, and its body as text; ``place``: 0 is the last one sent, -1 the first."""
+    message = json.loads(site.redis.lindex(queue, place))
     return message["headers"], base64.b64decode(message["body"]).decode()
 
 
@@ -93,16 +92,15 @@ def test_no_secret_in_what_tools_show_of_a_message(fresh: Site) -> None:
             "{}",
         )
         assert SECRET not in json.dumps(headers)
-        fresh.redis.delete(fresh.queue)
     execute_plan.apply_async(kwargs={"plan": wanted})
     assert SECRET not in json.dumps(headers_of(fresh, fresh.queue)[0])
     fresh.start_worker()
-    wait_until(lambda: fresh.redis.llen("parked") == 1, TIMEOUT, "the action's message is sent")
-    headers, body = headers_of(fresh, "parked")
+    wait_until(lambda: fresh.redis.llen("parked"), TIMEOUT, "an action's message is sent")
+    headers, body = headers_of(fresh, "parked", -1)
     assert headers["shadow"] == "Order 7/a"
     assert SECRET not in json.dumps(headers) + body
     fresh.start_worker("--queues", "parked")
-    wait_until(lambda: not fresh.lasting_keys(), TIMEOUT, "the plan has ended")
+    wait_until(lambda: not fresh.lasting_keys(), TIMEOUT, "the plans have ended")
     assert SECRET not in fresh.workers[0].output + fresh.workers[1].output
 
 
