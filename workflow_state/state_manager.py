@@ -247,7 +247,7 @@ class StateManager:
             ExecutionNotFoundError: it is unknown.
         """
         cancelled = control.cancel(self._engine, execution_id, reason)
-        if cancelled and self._store.fields(execution_id, "driver") == ["manual"]:
+        if self._store.fields(execution_id, "driver") == ["manual"]:
             self._manual.follow(execution_id)
         return cancelled
 

@@ -6,6 +6,8 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +172,38 @@ def test_a_driver_that_died_after_its_last_change_ends_the_execution_when_it_rep
         scene.manager.record_action_result(execution_id, "work", 7)
     assert scene.state(execution_id).status == "completed"
     assert scene.keys_without_ttl(execution_id) == []
+
+
+def test_a_driver_that_died_over_the_end_completes_it_when_it_repeats_its_last_change(
+    tmp_path: Path, die_before: Callable[[int | None], None]
+) -> None:
+    """There is no worker, and who drives an execution by hand dies before one of the commands that its last result
+    takes, each in turn. Whoever repeats that result completes the end: Celery's result of the execution is stored, and
+    nothing is left without TTL.
+    """
+    work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
+    with Scene(tmp_path / "alone", workflow_state={"lease": 0.2}) as alone:
+        for count in range(100):
+            execution_id = alone.manager.initialize_state({"id": "by hand", "actions": [work]}, start=False).id
+            alone.manager.update_action_status(execution_id, "work", "running")
+            die_before(count)
+            try:
+                alone.manager.record_action_result(execution_id, "work", 7)
+                died = False
+            except Died:
+                died = True
+            finally:
+                die_before(None)
+            wait_until(lambda e=execution_id: ends_when_repeated(alone, e), BOUND, f"it ends after {count} commands")
+            assert alone.result(execution_id).state == "SUCCESS"
+            assert alone.keys_without_ttl(execution_id) == []
+            if not died:
+                return
+    raise AssertionError("it died every time")
+
+
+def ends_when_repeated(scene: Scene, execution_id: str) -> bool:
+    """Record the last result once more; whether nothing is left to do for the execution."""
+    with suppress(InvalidTransitionError):
+        scene.manager.record_action_result(execution_id, "work", 7)
+    return scene.closed(execution_id)

@@ -117,6 +117,8 @@ class ManualDriver:
                     "initialize_state(plan, start=False) makes one that you drive"
                 )
             case "ended":
+                # Whoever ended it may have died over it, and no worker be there to see to it.
+                self.follow(execution_id)
                 raise InvalidTransitionError(
                     f"Execution {execution_id!r} has ended ({found}): nothing changes any more"
                 )
@@ -179,14 +181,16 @@ class ManualDriver:
         return [(name, decision) for name, decision in decided if decision.kind != "run"]
 
     def _end_when_done(self, execution_id: str, program: Program) -> None:
+        """End an execution of which nothing is left to do; what was begun of that and not done is done again."""
         engine = self._engine
         head = engine.store.head(execution_id)
-        if head is None or head.status not in ("initializing", "running"):
+        if head is None:
             return
-        records = engine.store.records(execution_id, list(program.steps))
-        left = {"running"} if head.stopping else {"running", "pending"}
-        if any(record.status in left for record in records.values()):
-            return
+        if not head.ended:
+            records = engine.store.records(execution_id, list(program.steps))
+            left = {"running"} if head.stopping else {"running", "pending"}
+            if any(record.status in left for record in records.values()):
+                return
         state = engine.complete(execution_id, new_owner(None))
         if state is None:
             return
