@@ -25,6 +25,7 @@ from kombu.mixins import ConsumerMixin
 from kombu.transport import virtual
 from pydantic import ValidationError
 
+from workflow_state.arguments import checked, checked_methods
 from workflow_state.event_types import ANSWER, EVENT, ActionRequested, Answer, Event
 from workflow_state.settings import Settings
 from workflow_state.store.outages import is_outage
@@ -75,6 +76,7 @@ def publish_events(
 REQUEST_HEADER = "request"
 
 
+@checked
 def publish_answer(app: Celery, answer: Answer, request: ActionRequested | None = None) -> None:
     """Send the answer to an ``action.execute.requested`` of a remote action.
 
@@ -125,6 +127,7 @@ def _publish(
             )
 
 
+@checked_methods
 class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
     """Calls handlers for events, for as long as it runs; reconnects by itself.
 
@@ -135,6 +138,9 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
         app: for its broker and its settings; the current app when None.
         queue: a name, for a durable queue that gathers events while nobody listens, and is shared by all who
             name it. None: a queue of its own, gone with the listener.
+
+    Raises:
+        ValueError: the name is empty.
 
     Events are only sent where the workers' setting ``events`` is on; requests of remote actions always are.
 
@@ -155,6 +161,9 @@ class EventListener(ConsumerMixin):  # type: ignore[misc] # untyped in kombu
     def __init__(self, app: Celery | None = None, queue: str | None = None) -> None:
         self._app = app or current_app._get_current_object()
         self._settings = Settings.of(self._app)
+        if queue == "":
+            # Shared by nobody, and left behind for ever: a variable of the environment that is not set.
+            raise ValueError("The queue's name is empty; expected a name that others can share, or None")
         self._queue_name = queue or f"{events_exchange(self._settings).name}.{uuid.uuid4().hex}"
         self._shared = queue is not None
         self._handlers: list[tuple[str, Handler]] = []

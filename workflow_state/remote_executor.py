@@ -25,6 +25,7 @@ from celery import Celery, current_app
 from kombu.exceptions import OperationalError
 
 from workflow_state.actions import ActionContext, ActionRegistry
+from workflow_state.arguments import checked
 from workflow_state.event_types import ActionRequested, Answer, CompletedAnswer, Event, FailedAnswer
 from workflow_state.events import EventListener, publish_answer
 from workflow_state.redaction import Redactor
@@ -55,6 +56,9 @@ class RemoteExecutor:
         queue: its durable queue; services that do different things need different ones, processes of the same
             service share one.
 
+    Raises:
+        ValueError: the queue's name is empty.
+
     Example:
         >>> import threading
         >>> executor = RemoteExecutor(app, queue="stock")
@@ -73,6 +77,7 @@ class RemoteExecutor:
         >>> service.join()
     """
 
+    @checked
     def __init__(self, app: Celery | None = None, *, queue: str) -> None:
         self._app = app or current_app._get_current_object()
         self._actions = ActionRegistry()

@@ -21,7 +21,7 @@ from tests.integration.apps import own_app
 from tests.integration.outcomes import QUICK, TIMEOUT, run
 from tests.support import wait_until, work_for
 from tests.workers import Site, action, plan
-from workflow_state import Event, EventListener, StateManager, execute_plan
+from workflow_state import Event, EventListener, RemoteExecutor, StateManager, execute_plan, publish_answer
 from workflow_state.event_types import ANSWER, EVENT, LAST
 from workflow_state.events import events_exchange, publish_events
 from workflow_state.runtime.engine import Engine, engine_of
@@ -173,6 +173,32 @@ def test_a_queue_without_a_name_cannot_gather(loud: Site) -> None:
     """It is there only while its listener runs, and says so."""
     with pytest.raises(ValueError, match="EventListener\\(queue="):
         EventListener(loud.app).declare()
+
+
+def test_an_empty_name_is_no_name(loud: Site) -> None:
+    """As from a variable that is not set: it made a durable queue under a name of chance, which nobody would share and
+    nothing would ever remove, and processes of one service each carried out every request.
+    """
+    for make in (lambda: EventListener(loud.app, queue=""), lambda: RemoteExecutor(loud.app, queue="")):
+        with pytest.raises(ValueError, match="The queue's name is empty; expected a name that others can share"):
+            make()
+    with pytest.raises(TypeError, match="queue is None; expected a text"):
+        RemoteExecutor(loud.app, queue=None)  # type: ignore[arg-type]
+
+
+def test_a_decorator_without_its_pattern_is_refused(loud: Site) -> None:
+    """``@listener.on`` without a pattern took the function for one, and never called it."""
+    with pytest.raises(TypeError, match=r"EventListener\.on: pattern is of type function; expected a text"):
+
+        @EventListener(loud.app).on  # type: ignore[arg-type]
+        def note(event: Event) -> None:
+            """Never called."""
+
+
+def test_an_answer_is_one_of_the_answers(loud: Site) -> None:
+    """A dict that looks like one is told what is expected; nothing is sent."""
+    with pytest.raises(TypeError, match="answer is of type dict; expected CompletedAnswer or FailedAnswer"):
+        publish_answer(loud.app, {"execution_id": "e", "action_id": "a", "output": 1})  # type: ignore[arg-type]
 
 
 def test_a_handler_that_raises_gets_the_event_once_more(loud: Site) -> None:
