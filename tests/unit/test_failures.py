@@ -71,6 +71,21 @@ def test_a_bad_field_does_not_hide_the_error(fields: dict[str, Any]) -> None:
     assert ErrorDetail.model_validate_json(found.model_dump_json()) == found
 
 
+def test_a_category_that_does_not_exist_is_told() -> None:
+    """It counts as ``action_failed``; a misspelt one was lost in silence, and no retry policy named it."""
+    found = describe_error(ActionError("broken", category="rate_limit_dayly", context={"tries": 3}))
+    assert found.category == ErrorCategory.ACTION_FAILED
+    assert found.context == {"tries": 3, "unknown_category": "rate_limit_dayly"}
+
+
+@pytest.mark.parametrize("context", ["card 12", ["a"], 7, {("a", 1, 2)}])
+def test_a_context_of_a_wrong_form_does_not_hide_the_error(context: Any) -> None:
+    """To make the error raised one of its own, which took its place and was retried."""
+    found = describe_error(ActionError("declined", category="validation_failed", retryable=False, context=context))
+    assert (found.message, found.category, found.retryable) == ("declined", ErrorCategory.VALIDATION_FAILED, False)
+    assert found.context == {"unreadable": repr(context)}
+
+
 def test_a_code_may_be_a_number() -> None:
     """A service's error code that is a number is kept as text."""
     assert describe_error(ActionError("no", code=404)).code == "404"  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ class ActionError(WorkflowStateError):
 
     Args:
         message: for people.
-        category: one of :class:`workflow_state.models.ErrorCategory`, or its value.
+        category: one of :class:`workflow_state.models.ErrorCategory`, or its value. Another counts as
+            ``action_failed``, and stands in the context as ``unknown_category``.
         code: the other side's own error code, if it has one.
         status_code: an HTTP status, if there was one.
         retryable: ``False`` ends the action at once, whatever attempts its policy has left.
@@ -52,7 +53,11 @@ class ActionError(WorkflowStateError):
         self.status_code = status_code
         self.retryable = retryable
         self.retry_after = retry_after
-        self.context = dict(context or {})
+        try:
+            self.context = dict(context or {})
+        except (TypeError, ValueError):
+            # Of a wrong form it must not hide the error itself.
+            self.context = {"unreadable": repr(context)}
         self.suggestion = suggestion
 
 

@@ -97,17 +97,20 @@ def format_traceback(error: BaseException, redactor: Redactor = DEFAULT, secrets
 
 
 def _from_action_error(error: ActionError, redactor: Redactor, shorten: _Shortener) -> ErrorDetail:
+    context = redactor.clean(error.context)
     try:
         category = ErrorCategory(error.category)
     except ValueError:
         category = ErrorCategory.ACTION_FAILED
+        if isinstance(context, dict):
+            context = {**context, "unknown_category": shorten(error.category)}
     message, retryable = shorten(str(error.message)), bool(error.retryable)
     fields = {
         "code": None if error.code is None else shorten(str(error.code)),
         "status_code": error.status_code,
         "retry_after": error.retry_after,
         "suggestion": shorten(error.suggestion) if isinstance(error.suggestion, str) else error.suggestion,
-        "context": redactor.clean(error.context),
+        "context": context,
     }
     known = {"category": category, "message": message, "retryable": retryable}
     try:
