@@ -25,6 +25,7 @@ from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, Vali
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
+from workflow_state.arguments import part_of
 from workflow_state.errors import ActionError, ActionRegistrationError, UnknownActionError
 from workflow_state.hints import nearest
 from workflow_state.json_values import problem_in
@@ -70,12 +71,12 @@ class ActionContext:
         """Say how far the attempt has come, for whoever reads the state.
 
         Args:
-            fraction: from 0 to 1; what is outside is taken as the nearer end.
+            fraction: from 0 to 1; what is outside is taken as the nearer end, and no number is a ``ValueError``.
             message: what it is at, a short line.
 
         Only the newest is kept; what comes less than half a second after the one before may be left out.
         """
-        self.progress_report(min(max(float(fraction), 0.0), 1.0), str(message)[:500])
+        self.progress_report(part_of(fraction, self.action_id), str(message)[:500].encode(errors="replace").decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +258,7 @@ def action(definition_id: str, *, remote: bool = False) -> Callable[[F], F]:
             goes in and what comes out, and is never called.
 
     Raises:
-        ActionRegistrationError: the id is no text or is taken by another function, or its signature
-            cannot take keyword arguments.
+        ActionRegistrationError: the id is no text or is taken, or the signature cannot take keyword arguments.
 
     Example:
         >>> @action("people.greet")

@@ -62,6 +62,17 @@ def member_of(kind: type[E], given: str) -> E:
         raise ValueError(f"{given!r} is not a valid {kind.__name__}; expected one of {', '.join(kind)}") from None
 
 
+def part_of(given: Any, action_id: str) -> float:
+    """How far an action says that it has come, from 0 to 1; raises ``ValueError`` for what is no number."""
+    try:
+        found = float(given)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if math.isnan(found):
+        raise ValueError(f"The progress of action {action_id!r} is {_shown(given, ())}; expected a number from 0 to 1")
+    return min(max(found, 0.0), 1.0)
+
+
 def _kinds(hint: Any) -> tuple[type, ...]:
     if hint is Any or isinstance(hint, TypeVar):
         return (object,)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import Enum
 from functools import partial, wraps
 from typing import Annotated, Any, NotRequired, Unpack
@@ -30,6 +31,23 @@ CONTEXT = ActionContext(
     logger=structlog.stdlib.get_logger(),
     cancel_check=lambda: True,
 )
+
+
+@pytest.mark.parametrize("fraction", ["half", None, float("nan"), [0.5], 10**400])
+def test_progress_that_is_no_number_is_named(fraction: Any) -> None:
+    """NaN was an error of a script on the server, and a text one of Python's; neither named the action."""
+    with pytest.raises(ValueError, match=r"The progress of action 'a' is .*; expected a number from 0 to 1"):
+        CONTEXT.progress(fraction)
+
+
+def test_progress_is_told_within_bounds() -> None:
+    """Any kind of number counts, and a message that is no text in UTF-8 does not fail the action."""
+    told: list[tuple[float, str]] = []
+    context = replace(CONTEXT, progress_report=lambda fraction, message: told.append((fraction, message)))
+    for fraction in (Decimal("0.5"), -1, 7, float("inf"), True):
+        context.progress(fraction, "half \ud800")  # type: ignore[arg-type]
+    assert [fraction for fraction, _ in told] == [0.5, 0.0, 1.0, 1.0, 1.0]
+    assert {message for _, message in told} == {"half ?"}
 
 
 @pytest.fixture
