@@ -359,13 +359,13 @@ class StateManager:
             results: outputs by action id that stand for running these actions.
 
         Returns:
-            The result of the new execution; its ``id`` is the new execution id. With the broker away it
-            starts later, when a worker looks for what was left.
+            The result of the new execution, with its id. With the broker away it starts later, when a worker looks.
 
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.
             InvalidTransitionError: the execution has not ended.
-            PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON or too large.
+            PlanValidationError: the plan is not valid with the new inputs, a result is no JSON or too large, or an
+                action is named in two of these.
         """
         new_id, edited, given = str(uuid.uuid4()), inputs or {}, results or {}
         rerun(self._engine, execution_id, new_id, from_action=from_action, inputs=edited, skip=skip, results=given)

@@ -360,6 +360,24 @@ def test_rerun_takes_over_what_completed(library: Site) -> None:
     assert statuses(last) == {"kept": "completed", "broken": "skipped", "after": "skipped"}
 
 
+def test_an_action_has_one_wish_in_a_rerun(own: Site) -> None:
+    """To skip it and to give its result, or to run it, exclude each other: one of them was dropped in silence."""
+    manager = StateManager()
+    done = manager.initialize_state(plan(action("a"), action("b")), start=False, execution_id=f"hand-{uuid.uuid4()}").id
+    manager.cancel_execution(done)
+    there = own.redis.zcard(f"{own.prefix}:executions")
+    wishes: list[tuple[dict[str, Any], str]] = [
+        ({"skip": ["a"], "results": {"a": 1}}, "Action 'a' is named in skip and in results"),
+        ({"skip": ["a"], "inputs": {"a": {}}}, "Action 'a' is named in inputs and in skip"),
+        ({"results": {"a": 1}, "inputs": {"a": {}}}, "Action 'a' is named in inputs and in results"),
+        ({"skip": ["a"], "from_action": "a"}, "Action 'a' is named in from_action and in skip"),
+    ]
+    for given, said in wishes:
+        with pytest.raises(PlanValidationError, match=said):
+            manager.rerun(done, **given)
+    assert own.redis.zcard(f"{own.prefix}:executions") == there
+
+
 UNREADABLE = [float("nan"), {"__type__": "x", "__value__": 1}, "\ud800", {"at": datetime.now(UTC)}]
 
 

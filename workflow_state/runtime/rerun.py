@@ -42,8 +42,8 @@ def rerun(
         ExecutionNotFoundError: the old execution is unknown, or its records have expired.
         ActionNotFoundError: its plan has no such action.
         InvalidTransitionError: it has not ended.
-        PlanValidationError: with the new inputs the plan is not valid, or a result is not JSON or too large; nothing is
-            stored.
+        PlanValidationError: with the new inputs the plan is not valid, a result is not JSON or too large, or an action
+            is to run, to be skipped or to have a result at the same time; nothing is stored.
     """
     snapshot = engine.store.snapshot(execution_id)
     if snapshot.fields["status"] not in ("completed", "failed", "cancelled"):
@@ -55,6 +55,7 @@ def rerun(
     for name in (*([from_action] if from_action else []), *inputs, *skip, *results):
         if not isinstance(name, str) or name not in program.steps:  # type: ignore[redundant-expr] # not to who has no types
             raise ActionNotFoundError(execution_id, name, program.steps)
+    _check_one_wish_each(from_action, inputs, skip, results)
     given = _checked(engine, new_id, results)
     records = snapshot.actions
     kept = _kept(program, records, {*inputs, *skip, *results, *([from_action] if from_action else [])})
@@ -75,6 +76,22 @@ def rerun(
     except OperationalError as error:
         # It has started, and must not be asked for again: a sweeper sends the message in our place.
         engine.log.warning("broker away, the rerun goes on later", execution_id=new_id, error=str(error))
+
+
+def _check_one_wish_each(
+    from_action: str | None, inputs: Mapping[str, object], skip: Collection[str], results: Mapping[str, object]
+) -> None:
+    run = {**dict.fromkeys(inputs, "inputs"), **({from_action: "from_action"} if from_action else {})}
+    problems = []
+    for name in dict.fromkeys((*skip, *results)):
+        wishes = [*([run[name]] if name in run else []), *(["skip"] if name in skip else [])]
+        wishes += ["results"] if name in results else []
+        if len(wishes) > 1:
+            message = f"Action {name!r} is named in {' and in '.join(wishes)}"
+            hint = "an action runs, is skipped, or has a result given"
+            problems.append(PlanProblem("invalid_value", f"{wishes[-1]}.{name}", message, hint))
+    if problems:
+        raise PlanValidationError(problems)
 
 
 def _edited(plan: ExecutionPlan, inputs: Mapping[str, Mapping[str, JsonValue]]) -> ExecutionPlan:
