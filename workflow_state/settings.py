@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from celery import Celery
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,9 +15,13 @@ LogFormat = Literal["json", "console"]
 #: 0 to 65535, as a regular expression.
 PORT: Final = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 
+#: A hundred years at most: what is longer is a mistake, and neither a server's clock nor Python's waits could count it.
+Seconds = Annotated[float, Field(le=100 * 365 * 24 * 3600.0)]
+
 
 class Settings(BaseModel):
-    """
+    """All seconds are at most a hundred years.
+
     Attributes:
         prefix: of every key in Redis. Apps that share a server need a ``task_default_queue`` of their own as well.
         lease: seconds, at least 0.1, after which an action whose worker went silent is started again. Leases are
@@ -59,8 +63,8 @@ class Settings(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prefix: str = Field(default="workflow-state", pattern=r"^[A-Za-z0-9_.:\-]{1,100}$")
-    lease: float = Field(default=30.0, ge=0.1)
-    sweep_interval: float = Field(default=2.0, gt=0)
+    lease: Seconds = Field(default=30.0, ge=0.1)
+    sweep_interval: Seconds = Field(default=2.0, gt=0)
     max_lost: int = Field(default=3, ge=1)
     part_size: int = Field(default=1000, ge=1)
     programs_cached: int = Field(default=200_000, ge=0)
@@ -70,16 +74,16 @@ class Settings(BaseModel):
     max_result_size: int = Field(default=16_000_000, ge=1)
     secret_names: tuple[str, ...] = SECRET_NAMES
     schedule: Literal["levels", "dataflow"] = "levels"
-    keep_completed: float | None = Field(default=None, gt=0)
-    keep_failed: float | None = Field(default=None, gt=0)
-    keep_untouched: float = Field(default=30 * 24 * 3600.0, gt=0)
-    long_delay: float = Field(default=60.0, gt=0)
+    keep_completed: Seconds | None = Field(default=None, gt=0)
+    keep_failed: Seconds | None = Field(default=None, gt=0)
+    keep_untouched: Seconds = Field(default=30 * 24 * 3600.0, gt=0)
+    long_delay: Seconds = Field(default=60.0, gt=0)
     log_format: LogFormat | None = None
     on_error: str | Callable[..., Any] | None = None
     metrics_address: str | None = Field(default=None, pattern=rf"^\S+:{PORT}$")
     tracing: bool = False
     events: bool = False
-    remote_timeout: float = Field(default=3600.0, gt=0)
+    remote_timeout: Seconds = Field(default=3600.0, gt=0)
 
     @property
     def lease_ms(self) -> int:

@@ -516,9 +516,21 @@ def test_unknown_settings_are_refused(database: Callable[[], str]) -> None:
         StateManager(app)
 
 
-@pytest.mark.parametrize("value", [{"lease": 0.0001}, {"lease": math.inf}, {"keep_completed": math.inf}])
+#: Every setting in seconds, at more than a server, a file's time or a thread's wait can count.
+TOO_LONG = [
+    {name: sys.maxsize}
+    for name in ("lease", "sweep_interval", "keep_completed", "keep_failed", "keep_untouched", "long_delay")
+]
+
+
+@pytest.mark.parametrize(
+    "value", [{"lease": 0.0001}, {"lease": math.inf}, {"keep_completed": math.inf}, *TOO_LONG, {"remote_timeout": 1e10}]
+)
 def test_settings_that_no_time_can_be_told_by_are_refused(database: Callable[[], str], value: dict[str, float]) -> None:
-    """A lease that is over at once, and what never comes, are errors at the start: later they would hold work up."""
+    """A lease that is over at once, and what never comes, are errors at the start: later they would hold work up.
+
+    With ``keep_completed`` of ``sys.maxsize`` the end of no execution could be carried out.
+    """
     app = make_app()
     app.conf.update(result_backend=database(), workflow_state=value)
     with pytest.raises(ValueError, match=next(iter(value))):
