@@ -163,7 +163,13 @@ def test_completion_is_silent_where_there_is_no_server(cli: CommandLine) -> None
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["watch", "ID"], ["history", "ID", "--json"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["list"], ["list", "--json"], ["watch", "ID"], ["history", "ID", "--json"]),
+        *(["--help"], ["--version"], ["run", "--help"]),
+    ],
+)
 def test_an_output_that_nobody_reads_or_that_has_no_room(cli: CommandLine, three: list[str], words: list[str]) -> None:
     """A reader that has gone, as `head` goes, is no execution that failed: the code is that of SIGPIPE, and nothing is
     said; a full disk is one message.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
+from typing import Any
 
 import click
 from kombu.exceptions import OperationalError
@@ -107,6 +108,11 @@ class Group(click.Group):
     def list_commands(self, _: click.Context) -> list[str]:
         """In the order in which they were added: the most needed first."""
         return list(self.commands)
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Read the arguments; what is asked for with ``--help`` or ``--version`` is written here."""
+        with told():
+            return super().make_context(*args, **options)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command that was named."""
