@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from workflow_state import graph
+from workflow_state.arguments import checked
 from workflow_state.collector import uncollected
 from workflow_state.conditions import parse_condition
 from workflow_state.dependencies import scheduling_needs
@@ -21,6 +22,7 @@ from workflow_state.references import find_references
 _NO_HANDLING = ErrorHandling()
 
 
+@checked
 @uncollected
 def compile_plan(plan: ExecutionPlan, schedule: Literal["levels", "dataflow"] = "levels") -> Program:
     """Compile a valid plan, such as :func:`validate_execution_plan` gives, to what the engine runs.

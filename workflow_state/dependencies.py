@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from workflow_state import graph
+from workflow_state.arguments import checked
 from workflow_state.models import ExecutionPlan, PlannedAction
 
 #: How many alternatives may stand behind one action, each for the one before: who depends on it waits for them all.
@@ -40,6 +41,7 @@ def scheduling_needs(plan: ExecutionPlan) -> dict[str, list[str]]:
     return {node: list(dict.fromkeys(before)) for node, before in needs.items()}
 
 
+@checked
 def find_circular_dependencies(actions: Iterable[PlannedAction | Mapping[str, Any]]) -> list[list[str]]:
     """One closed path of ids per circular dependency, such as ``[["a", "b", "a"]]``; empty if there is none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
+from workflow_state.arguments import checked
 from workflow_state.models import ActionStatus, ExecutionState, Milliseconds, Model, Success
 
 
@@ -35,6 +36,7 @@ class PerformanceMetrics(Model):
     parallelism: float
 
 
+@checked
 def calculate_execution_metrics(state: ExecutionState) -> PerformanceMetrics:
     """Analyse an execution, ended or not; actions that have not ended count with what is known of them.
 
@@ -67,6 +69,7 @@ def calculate_execution_metrics(state: ExecutionState) -> PerformanceMetrics:
     )
 
 
+@checked
 def extract_successful_results(state: ExecutionState) -> dict[str, JsonValue]:
     """The outputs of all completed actions, by action id.
 

@@ -2,7 +2,7 @@
 
 Each takes all actions of a plan and gives all of them back, in the same order, with those named wired
 up: so calls can follow each other and the result is ready to be a plan's ``actions``. Arguments are
-never changed. An id that is not among the actions raises ``ValueError``.
+never changed. An id that is not among the actions raises ``ValueError``, an argument of a wrong type ``TypeError``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import JsonValue
 
+from workflow_state.arguments import checked
 from workflow_state.condition_syntax import parse_condition
 from workflow_state.hints import nearest
 from workflow_state.models import (
@@ -29,7 +30,8 @@ Actions = Iterable[PlannedAction | Mapping[str, Any]]
 T = TypeVar("T")
 
 
-def create_sequential_pipeline(action_ids: Sequence[str], actions: Actions) -> list[PlannedAction]:
+@checked
+def create_sequential_pipeline(action_ids: Iterable[str], actions: Actions) -> list[PlannedAction]:
     """A → B → C: each of ``action_ids`` depends on the one before it, besides what it depended on.
 
     Example:
@@ -37,14 +39,16 @@ def create_sequential_pipeline(action_ids: Sequence[str], actions: Actions) -> l
         >>> [action.dependencies for action in create_sequential_pipeline(["validate", "transform", "save"], actions)]
         [(), ('validate',), ('transform',)]
     """
-    by_id = _by_id(actions, action_ids)
-    for before, after in itertools.pairwise(action_ids):
+    chain = list(action_ids)
+    by_id = _by_id(actions, chain)
+    for before, after in itertools.pairwise(chain):
         by_id[after] = _depending_on(by_id[after], [before])
     return list(by_id.values())
 
 
+@checked
 def create_fan_out_fan_in_pattern(
-    parallel_ids: Sequence[str], combiner_id: str, actions: Actions
+    parallel_ids: Iterable[str], combiner_id: str, actions: Actions
 ) -> list[PlannedAction]:
     """[B, C, D] → E: the combiner depends on all of ``parallel_ids``, which do not depend on each other.
 
@@ -53,11 +57,13 @@ def create_fan_out_fan_in_pattern(
         >>> create_fan_out_fan_in_pattern(["one", "two"], "combine", actions)[-1].dependencies
         ('one', 'two')
     """
-    by_id = _by_id(actions, [*parallel_ids, combiner_id])
-    by_id[combiner_id] = _depending_on(by_id[combiner_id], parallel_ids)
+    parallel = list(parallel_ids)
+    by_id = _by_id(actions, [*parallel, combiner_id])
+    by_id[combiner_id] = _depending_on(by_id[combiner_id], parallel)
     return list(by_id.values())
 
 
+@checked
 def create_conditional_branch(
     condition_action_id: str,
     output_field: str,
@@ -76,6 +82,7 @@ def create_conditional_branch(
 
     Raises:
         ConditionParseError: a field or a value that a condition cannot spell, such as an object.
+        ValueError: a branch is not of that form.
 
     Example:
         >>> actions = [{"id": name, "actionDefinitionId": "mail.send"} for name in ("check", "premium", "basic")]
@@ -86,7 +93,7 @@ def create_conditional_branch(
         >>> wired[1].condition.if_
         '${check.output.userType} == "premium"'
     """
-    chosen = [(branch["value"], list(branch.get("action_ids", branch.get("actionIds", [])))) for branch in branches]
+    chosen = [_branch(branch) for branch in branches]
     by_id = _by_id(actions, [condition_action_id, *(name for _, names in chosen for name in names)])
     field = f".{output_field}" if output_field and not output_field.startswith("[") else output_field
     tests: dict[str, list[str]] = {}
@@ -106,8 +113,9 @@ def create_conditional_branch(
     return list(by_id.values())
 
 
+@checked
 def create_retry_with_fallback(
-    primary_id: str, fallback_ids: str | Sequence[str], actions: Actions, *, max_attempts: int | None = None
+    primary_id: str, fallback_ids: str | Iterable[str], actions: Actions, *, max_attempts: int | None = None
 ) -> list[PlannedAction]:
     """Try an action, by its retry policy, and when it fails for good run a fallback action in its place.
 
@@ -140,6 +148,7 @@ def create_retry_with_fallback(
     return list(by_id.values())
 
 
+@checked
 def create_batch_processing(
     items: Sequence[T],
     batch_size: int,
@@ -176,6 +185,7 @@ def create_batch_processing(
     ]
 
 
+@checked
 def are_dependencies_satisfied(
     action: PlannedAction | Mapping[str, Any],
     action_states: Mapping[str, ActionExecutionState],
@@ -213,6 +223,15 @@ def are_dependencies_satisfied(
     return all(good_enough(name) for name in action.dependencies)
 
 
+def _branch(given: object) -> tuple[JsonValue, list[str]]:
+    """The value and the actions of a branch."""
+    if isinstance(given, Mapping) and "value" in given:
+        ids = given.get("action_ids", given.get("actionIds", []))
+        if isinstance(ids, Iterable) and not isinstance(ids, str):
+            return given["value"], list(ids)
+    raise ValueError(f"A branch is {given!r}; expected {{'value': ..., 'action_ids': [...]}}")
+
+
 def _planned(action: PlannedAction | Mapping[str, Any]) -> PlannedAction:
     return action if isinstance(action, PlannedAction) else PlannedAction.model_validate(action)
 
@@ -224,8 +243,8 @@ def _by_id(actions: Actions, wanted: Iterable[str]) -> dict[str, PlannedAction]:
             raise ValueError(f"Two of the actions given have the id {planned.id!r}")
         by_id[planned.id] = planned
     for name in wanted:
-        if name not in by_id:
-            hint = nearest(name, by_id)
+        if not isinstance(name, str) or name not in by_id:  # type: ignore[redundant-expr] # not to who has no types
+            hint = nearest(str(name), by_id)
             raise ValueError(f"No action {name!r} among the actions given{f'; {hint}' if hint else ''}")
     return by_id
 

@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workflow_state.actions import ActionRegistry, registry
+from workflow_state.arguments import checked
 from workflow_state.compiler import compile_plan
 from workflow_state.models import ExecutionState
 from workflow_state.runtime.inprocess import InProcessRun
 from workflow_state.validation import prepare_plan
 
 
+@checked
 def run_plan(
     plan: object,
     actions: Mapping[str, Callable[..., Any]] | ActionRegistry | None = None,

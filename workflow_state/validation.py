@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_snake
 from pydantic_core import ErrorDetails
 
+from workflow_state.arguments import checked
 from workflow_state.collector import uncollected
 from workflow_state.errors import PlanProblem, PlanValidationError
 from workflow_state.hints import Names
@@ -136,6 +137,7 @@ def _build_in_place(actions: list[Any]) -> None:
             actions[part] = _ACTIONS.validate_python(actions[part])
 
 
+@checked
 def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
     """Check what a well-formed plan means; the warnings, if that is all there is to say.
 
@@ -153,6 +155,7 @@ def validate_plan_logic(plan: ExecutionPlan) -> list[PlanProblem]:
     return problems
 
 
+@checked
 def find_plan_problems(plan: ExecutionPlan) -> list[PlanProblem]:
     """The linter: all errors of a plan's logic, or, where it can run, warnings of what it may not mean.
 

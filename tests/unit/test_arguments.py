@@ -6,12 +6,15 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import pytest
+from celery import Celery
 
+import workflow_state
 from workflow_state.arguments import checked, checked_methods, member_of
 from workflow_state.models import ActionStatus
+from workflow_state.testing import run_plan
 
 T = TypeVar("T")
 
@@ -108,3 +111,50 @@ def test_a_name_that_is_no_member() -> None:
     assert member_of(ActionStatus, "failed") is ActionStatus.FAILED
     with pytest.raises(ValueError, match="'done' is not a valid ActionStatus; expected one of pending, running, comp"):
         member_of(ActionStatus, "done")
+
+
+#: Told in their own way, or called for each action, so that a check would cost.
+OTHERS = {"action", "action_task_id", "create_state_manager", "parse_reference", "resolve_reference"}
+FUNCTIONS = {
+    name: found
+    for name, found in [*vars(workflow_state).items(), ("run_plan", run_plan)]
+    if inspect.isfunction(found) and (name in workflow_state.__all__ or name == "run_plan") and name not in OTHERS
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_public_functions_name_what_is_wrong(name: str) -> None:
+    """Of every function: the first argument of a wrong type is named; it was an ``AttributeError`` somewhere."""
+    function = FUNCTIONS[name]
+    hints, needed = get_type_hints(function), inspect.signature(function).parameters
+    closed = [key for key in needed if hints[key] not in (object, object | None)]
+    for key in closed:
+        given = {other: object() for other in needed if other == key or other not in closed}
+        given |= {
+            other: GOOD[other] for other in closed if other != key and needed[other].default is inspect.Parameter.empty
+        }
+        with pytest.raises(TypeError, match=f"^{name}: {key} is of type object; expected "):
+            function(**given)
+
+
+PLAN = workflow_state.ExecutionPlan(actions=[workflow_state.PlannedAction(id="a", action_definition_id="x")])
+GOOD: dict[str, Any] = {
+    "action_ids": [],
+    "parallel_ids": [],
+    "combiner_id": "a",
+    "condition_action_id": "a",
+    "output_field": "",
+    "branches": [],
+    "primary_id": "a",
+    "fallback_ids": [],
+    "items": [],
+    "batch_size": 1,
+    "create_action": dict,
+    "actions": [],
+    "action": {},
+    "action_states": {},
+    "app": Celery(set_as_current=False),
+    "answer": workflow_state.CompletedAnswer(execution_id="e", action_id="a", output=1),
+    "plan": PLAN,
+    "state": run_plan(PLAN, {"x": lambda: 1}),
+}

@@ -29,6 +29,31 @@ def act(name: str, *after: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "action_definition_id": "value", "dependencies": list(after), **fields}
 
 
+def test_ids_that_can_be_read_once_are_wired() -> None:
+    """A generator was used up by the check of its ids, and the actions came back as they were, in silence."""
+    actions = [act("a"), act("b"), act("c")]
+    piped = create_sequential_pipeline((name for name in "abc"), actions)
+    assert [action.dependencies for action in piped] == [(), ("a",), ("b",)]
+    fanned = create_fan_out_fan_in_pattern((name for name in "ab"), "c", actions)
+    assert fanned[-1].dependencies == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "branch", [{"action_ids": ["b"]}, {"value": 1, "action_ids": "b"}, "b", ["b"], {"value": 1, "action_ids": 3}]
+)
+def test_a_branch_of_another_form_is_refused(branch: Any) -> None:
+    """It was a KeyError, or a text that named actions by its letters."""
+    with pytest.raises(ValueError, match=r"A branch is .*; expected \{'value': \.\.\., 'action_ids':"):
+        create_conditional_branch("a", "", [branch], [act("a"), act("b")])
+
+
+@pytest.mark.parametrize("name", [7, ["a"], None])
+def test_an_id_that_is_no_text_is_not_among_the_actions(name: Any) -> None:
+    """It was an error of whatever looked for it."""
+    with pytest.raises(ValueError, match=r"No action .* among the actions given"):
+        create_sequential_pipeline([name, "a"], [act("a")])
+
+
 def value(value: Any = None) -> Any:
     """The action that all of these are."""
     return value

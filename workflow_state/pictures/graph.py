@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflow_state.arguments import checked
 from workflow_state.models import ExecutionState
 from workflow_state.pictures.diagram import diagram_of, program_of
 from workflow_state.pictures.dot import to_dot
@@ -10,6 +11,7 @@ from workflow_state.pictures.mermaid import to_mermaid
 from workflow_state.pictures.svg import Paint, SvgGraph
 
 
+@checked
 def plan_to_mermaid(plan: object, state: ExecutionState | None = None) -> str:
     """The plan as a Mermaid flowchart; Markdown on GitHub and GitLab draws it inside a fence named ``mermaid``.
 
@@ -28,6 +30,7 @@ def plan_to_mermaid(plan: object, state: ExecutionState | None = None) -> str:
     return to_mermaid(diagram, looks_of(state) if state else {})
 
 
+@checked
 def plan_to_dot(plan: object, state: ExecutionState | None = None) -> str:
     """The plan as a digraph in DOT, for ``dot -Tpng`` and every other tool of Graphviz.
 
@@ -46,6 +49,7 @@ def plan_to_dot(plan: object, state: ExecutionState | None = None) -> str:
     return to_dot(diagram, looks_of(state) if state else {})
 
 
+@checked
 def plan_to_svg(plan: object, state: ExecutionState | None = None) -> str:
     """The plan as an SVG picture: levels from left to right, edges around boxes, light or dark as its reader prefers.
 

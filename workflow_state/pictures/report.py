@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from workflow_state import display
+from workflow_state.arguments import checked
 from workflow_state.models import ExecutionState
 from workflow_state.pictures.diagram import program_of
 from workflow_state.pictures.facts import gather
@@ -13,6 +14,7 @@ from workflow_state.pictures.page import page_of
 from workflow_state.redaction import DEFAULT, Redactor
 
 
+@checked
 def execution_report(
     plan: object | None,
     state: ExecutionState,

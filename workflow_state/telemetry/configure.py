@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from workflow_state.arguments import checked
 from workflow_state.redaction import SECRET_NAMES
 from workflow_state.settings import LogFormat
 from workflow_state.telemetry.error_hook import ErrorHook, set_error_hook
 from workflow_state.telemetry.pipeline import send_through_pipeline
 
 
+@checked
 def configure_logging(
     format: LogFormat = "json",
     level: int | str = "INFO",
