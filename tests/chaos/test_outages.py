@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.chaos.plans import action, layered, outcome
 from tests.chaos.scene import Scene
 from tests.support import alive, wait_until
 from workflow_state import ExecutionState, action_task_id
+from workflow_state.runtime.engine import engine_of
 from workflow_state.testing import run_plan
 
 BOUND = 90.0
@@ -156,6 +158,20 @@ def test_a_full_server_refuses_whole_writes(tmp_path: Path) -> None:
         state = scene.wait_closed(execution_id, BOUND, fleet)
         assert (state.status, set(attempts(state).values())) == ("completed", {1})
         scene.check_clean(execution_id)
+
+
+def test_the_result_of_an_execution_driven_by_hand_waits_for_a_full_server(tmp_path: Path) -> None:
+    """The server is full just when the result of an execution that no worker drives is to be stored: it is stored when
+    there is memory again, as all else is, and who records the last result gets no error.
+    """
+    with Scene(tmp_path / "s") as scene:
+        store = engine_of(scene.app).store
+        scene.redis.config_set("maxmemory", "1mb")
+        given_back = threading.Timer(0.5, scene.redis.config_set, ("maxmemory", 0))
+        given_back.start()
+        store.put_final("by-hand", store.results.final("by-hand", {"status": "completed"}, None))
+        given_back.join()
+        assert scene.result("by-hand").state == "SUCCESS"
 
 
 def test_an_action_that_kills_its_workers_fails_alone(tmp_path: Path) -> None:

@@ -292,9 +292,13 @@ class Store(Reader):
         """Store the result of an execution that no task ends, and wake who waits for it."""
         key, seconds = self.results.task_key(execution_id), self.results.expires
         with self.results.client.pipeline() as pipe:
-            pipe.set(key, payload, ex=seconds or None)
-            pipe.publish(key, payload)
-            pipe.execute()
+
+            def put() -> None:
+                pipe.set(key, payload, ex=seconds or None)
+                pipe.publish(key, payload)
+                pipe.execute()
+
+            self._again(put)
 
     def claim_end(self, execution_id: str, owner: str, lease_ms: int, created: str = "") -> tuple[str, Head | None]:
         """Claim the ending of an execution: ``claimed``, with where it stands, or why not; see ``claim.lua``.
@@ -366,18 +370,21 @@ class Store(Reader):
         clock = "" if self._now is None else self._now()
         sent = ["", *args[1:]] if script in FROM_KEY else args
 
-        def run() -> Any:
+        reply = self._again(lambda: self._scripts[script](keys, [clock, *sent]), tries)
+        if self.on_change is not None and script in _LOGGED:
+            self.on_change(args[0])
+        return reply
+
+    def _again(self, write: Callable[[], Any], tries: int | None = None) -> Any:
+        def once() -> Any:
             try:
-                return self._scripts[script](keys, [clock, *sent])
+                return write()
             except ResponseError as error:
                 if refuses(error):
                     raise ServerRefusesError(f"The server does not write now: {error}") from error
                 raise
 
-        reply = self.results.ensure(run, tries)
-        if self.on_change is not None and script in _LOGGED:
-            self.on_change(args[0])
-        return reply
+        return self.results.ensure(once, tries)
 
 
 #: After these the log may have grown (after ``begin`` it is sent under the lease); their first argument is the id.
