@@ -91,16 +91,17 @@ def test_decisions_are_carried_on_without_a_message(library: Site) -> None:
 
 def test_a_failure_that_nothing_tolerates_ends_the_execution(library: Site) -> None:
     """What runs ends, nothing new starts, all that never ran is skipped with the reason."""
-    gate = uuid.uuid4().hex
+    gate, breaking = uuid.uuid4().hex, uuid.uuid4().hex
     result = execute_plan.delay(
         flow(
             action("runs", "test.gate", inputs={"name": gate}),
             action("after", "test.value", "runs"),
-            action("bad", "test.fail", retry=ONCE),
+            action("bad", "test.gate", inputs={"name": breaking, "then_fail": "refused"}, retry=ONCE),
             action("never", "test.value", "bad"),
         )
     )
     library.wait_started(gate)
+    library.open_gate(breaking)
     manager = StateManager()
     wait_until(lambda: manager.get_full_state(result.id).action_states["bad"].status == "failed", TIMEOUT)
     library.open_gate(gate)

@@ -27,11 +27,11 @@ def test_a_failing_action_fails_the_execution(site: Site) -> None:
     """An action that fails for good ends the execution ``failed``: what runs beside it finishes, nothing new
     starts, every action that never ran is ``skipped`` with the reason, and the error names the action.
     """
-    gate = uuid.uuid4().hex
+    gate, breaking = uuid.uuid4().hex, uuid.uuid4().hex
     result = execute_plan.delay(
         plan(
             action("sibling", "test.gate", inputs={"name": gate}),
-            action("breaks", "test.fail", inputs={"message": "out of paper"}, retry=ONCE),
+            action("breaks", "test.gate", inputs={"name": breaking, "then_fail": "out of paper"}, retry=ONCE),
             action("child", "test.echo", "breaks"),
             action("grandchild", "test.echo", "child", "sibling"),
             action("other", "test.echo", "sibling"),
@@ -41,6 +41,7 @@ def test_a_failing_action_fails_the_execution(site: Site) -> None:
     )
     failed_task = AsyncResult(action_task_id(result.id, "breaks"), app=site.app)
     site.wait_started(gate)
+    site.open_gate(breaking)
     wait_until(failed_task.ready, TIMEOUT, "the failing action has failed")
     watched = StateManager().get_full_state(result.id)
     assert (watched.status, watched.action_states["sibling"].status) == ("running", "running")
