@@ -73,7 +73,7 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
     """Check a plan's form and build it; camelCase and snake_case names are read alike.
 
     Args:
-        data: JSON text or bytes, a mapping, or a plan (returned as it is).
+        data: JSON text or bytes, a mapping, or a plan (checked once more, and returned as it is).
 
     Raises:
         PlanValidationError: with every problem of form, each located.
@@ -88,7 +88,7 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
         [('missing_field', 'actions[0].actionDefinitionId'), ('unknown_field', 'nmae')]
     """
     if isinstance(data, ExecutionPlan):
-        return data
+        return _checked_again(data)
     parsed = isinstance(data, str | bytes | bytearray)
     if isinstance(data, str | bytes | bytearray):
         data = _parsed(data)
@@ -105,6 +105,12 @@ def validate_execution_plan(data: object) -> ExecutionPlan:
         return ExecutionPlan.model_validate(data)
     except ValidationError as error:
         raise PlanValidationError(_form_problems(error)) from None
+
+
+def _checked_again(plan: ExecutionPlan) -> ExecutionPlan:
+    """The same plan where it is still valid: ``model_copy`` checks nothing, and what is in its inputs may change."""
+    checked = validate_execution_plan(plan.model_dump(exclude_unset=True, warnings=False))
+    return plan if checked == plan else checked
 
 
 def _parsed(text: str | bytes | bytearray) -> Any:

@@ -32,6 +32,41 @@ def model(*actions: dict[str, Any], **fields: Any) -> ExecutionPlan:
     return ExecutionPlan.model_validate({"actions": list(actions), **fields})
 
 
+BEFORE = model(act("a", inputs={"n": 1}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"timeout": -5}, "actions[0].timeout: Input should be greater than 0; found -5 [invalid_value]"),
+        ({"id": "a b"}, "actions[0].id: The id 'a b' has characters that an id cannot have"),
+        ({"retry": {"attempts": 2}}, "actions[0].retry.attempts: There is no such field in this place"),
+        ({"inputs": {"n": float("nan")}}, "actions[0].inputs.n: Input should be a finite number; found a number"),
+        ({"inputs": {"n": object()}}, "actions[0].inputs.n: input was not a valid JSON value"),
+    ],
+)
+def test_a_plan_that_was_changed_is_checked_again(changes: dict[str, Any], said: str) -> None:
+    """``model_copy`` checks nothing of what it is given: it was stored as it was, NaN as null, or broke the engine."""
+    changed = BEFORE.model_copy(update={"actions": (BEFORE.actions[0].model_copy(update=changes),)})
+    with pytest.raises(PlanValidationError) as caught:
+        prepare_plan(changed)
+    assert said in str(caught.value)
+
+
+def test_a_plan_that_was_changed_well_is_as_one_from_its_json() -> None:
+    """Dicts where models stand are read as such; a plan that lost its actions, or holds itself, is refused."""
+    changed = BEFORE.model_copy(update={"actions": [act("a", inputs={"n": 1})]})
+    assert validate_execution_plan(changed) == validate_execution_plan(BEFORE) == BEFORE
+    with pytest.raises(PlanValidationError, match="needs at least one action"):
+        prepare_plan(BEFORE.model_copy(update={"actions": ()}))
+    with pytest.raises(PlanValidationError, match="should be a list; found None"):
+        prepare_plan(ExecutionPlan.model_construct(actions=None))
+    endless: dict[str, Any] = {}
+    endless["n"] = endless
+    with pytest.raises(PlanValidationError, match="nests deeper than 64"):
+        prepare_plan(BEFORE.model_copy(update={"actions": (BEFORE.actions[0].model_copy(update={"inputs": endless}),)}))
+
+
 def problems(*actions: dict[str, Any], **fields: Any) -> list[PlanProblem]:
     """What the linter finds in a plan."""
     return find_plan_problems(model(*actions, **fields))
