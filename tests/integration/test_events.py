@@ -351,6 +351,23 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str]) -> N
     assert StateManager(app).get_full_state(execution).action_states["a"].attempts == 1
 
 
+def test_an_event_of_a_newer_version_is_passed_over(database: Callable[[], str]) -> None:
+    """A worker that cannot read one sends those after it, as the history has them. It stopped there, and with its claim
+    kept the others from sending, too.
+    """
+    app, url, sent = Celery("newer", set_as_current=False), database(), list[Event]()
+    app.conf.update(broker_url=url, result_backend=url, workflow_state={"prefix": "newer", "events": True})
+    engine, manager = engine_of(app), StateManager(app)
+    sending_by(lambda _app, _settings, events: sent.extend(events), engine)
+    execution = manager.initialize_state(plan(action("a"))).id
+    log = engine.store.keys.log(execution)
+    new = {"at": engine.store.now(), "type": "action.execute.dreamt", "action": "a", "data": "{}"}
+    engine.store.results.client.xadd(log, new, id=f"{len(manager.history(execution)) + 1}-0")
+    manager.cancel_execution(execution)
+    assert sent == manager.history(execution)
+    assert [event.sequence for event in sent] == [1, 3, *range(4, sent[-1].sequence + 1)]
+
+
 def test_whoever_sends_events_goes_on_with_its_work(database: Callable[[], str]) -> None:
     """An action's end waits for its events, not for those that others add meanwhile: what is left is sent by the next
     change or a sweeper, in order. A pool's process sent those of all the others for as long as there were any.

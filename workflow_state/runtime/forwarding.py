@@ -17,7 +17,7 @@ from workflow_state.program import Program
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
 from workflow_state.settings import Settings
-from workflow_state.store.history import event_of
+from workflow_state.store.history import events_of
 from workflow_state.store.outward import OutwardStore
 from workflow_state.store.records import LogEntry
 from workflow_state.store.redis import Store
@@ -90,5 +90,5 @@ class Forwarder:
 
     def _send(self, execution_id: str, program: Program, entries: Sequence[LogEntry]) -> None:
         # The request of a remote action was sent with its inputs by whoever made it.
-        events = [event_of(execution_id, program, entry) for entry in entries if not entry.data.get("remote")]
-        self._publish(self._app, self._settings, events)
+        told = [entry for entry in entries if not entry.data.get("remote")]
+        self._publish(self._app, self._settings, events_of(execution_id, program, told))

@@ -31,7 +31,7 @@ def read_events(store: Reader, program: Program, execution_id: str, after: int =
         ExecutionNotFoundError: at the end, when it has gone meanwhile.
     """
     while entries := store.log(execution_id, after):
-        yield from _events_of(execution_id, program, entries)
+        yield from events_of(execution_id, program, entries)
         after = entries[-1].number
         if len(entries) < SLICE:
             break
@@ -70,7 +70,7 @@ def await_events(
     while True:
         entries = store.await_log(execution_id, after, WAIT)
         for entry in entries:
-            yield from _events_of(execution_id, program, [entry])
+            yield from events_of(execution_id, program, [entry])
             after = entry.number
             if entry.kind in LAST:
                 return
@@ -122,7 +122,7 @@ def event_of(execution_id: str, program: Program, entry: LogEntry) -> Event:
         return EVENT.validate_python({**found, **_from_program(execution_id, program, entry)}, extra="ignore")
 
 
-def _events_of(execution_id: str, program: Program, entries: Sequence[LogEntry]) -> Iterator[Event]:
+def events_of(execution_id: str, program: Program, entries: Sequence[LogEntry]) -> Iterator[Event]:
     """Those of the entries that this version knows."""
     for entry in entries:
         try:
