@@ -61,6 +61,17 @@ def test_a_text_is_no_list_of_ids(own: Site) -> None:
         manager.rerun(driven.id, skip=[["a"]])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("after", [-(10**30), -5, -1, 10**30])
+def test_a_number_that_no_event_has(own: Site, after: int) -> None:
+    """``after`` counts as what it says, however far from any event: the server refused it in words of its own."""
+    manager = StateManager(own.app)
+    driven = manager.initialize_state(PLAN, start=False)
+    manager.cancel_execution(driven.id)
+    there = manager.history(driven.id) if after < 0 else []
+    assert manager.history(driven.id, after=after) == there
+    assert list(manager.watch(driven.id, after=after)) == there
+
+
 def test_a_status_that_does_not_exist(own: Site) -> None:
     """The error says which there are."""
     manager = StateManager(own.app)

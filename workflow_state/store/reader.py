@@ -19,6 +19,9 @@ from workflow_state.store.results import ActionResults
 #: How many keys or fields one command names at most: it must not block the server for long.
 SLICE = 1000
 
+#: The highest number that is asked for; a stream's own limit is twice as much.
+_LAST = 2**63 - 1
+
 #: Fields of an execution's hash that make its head, as ``prelude.lua`` gives them.
 HEAD = (
     *("status", "cursor", "open", "halted", "failed", "skipped", "cancel", "driver", "seeded", "paused"),
@@ -87,7 +90,7 @@ class Reader:
 
     def log(self, execution_id: str, after: int = 0, limit: int = SLICE) -> list[LogEntry]:
         """What happened in an execution, in order: entries with a higher number than ``after``."""
-        found = self.results.client.xrange(self.keys.log(execution_id), f"{after + 1}-0", "+", limit)
+        found = self.results.client.xrange(self.keys.log(execution_id), f"{_number(after) + 1}-0", "+", limit)
         return [LogEntry.read(number, fields) for number, fields in found]
 
     def log_length(self, execution_id: str) -> int:
@@ -105,7 +108,7 @@ class Reader:
         found: Any = []
         with client.client() as waiting:  # On one connection, as long as it waits.
             try:
-                found = waiting.xread({key: f"{after}-0"}, SLICE, max(1, int(seconds * 1000)))
+                found = waiting.xread({key: f"{_number(after)}-0"}, SLICE, max(1, int(seconds * 1000)))
             except ResponseError as error:
                 # A master that becomes a replica, as in a planned failover, ends all waiting with this, and then
                 # closes the connection: whoever took that one next might send a command that nobody answers.
@@ -241,6 +244,11 @@ class Reader:
 def slices(names: Sequence[str]) -> Iterator[Sequence[str]]:
     """No more names at a time than one command takes."""
     return (names[start : start + SLICE] for start in range(0, len(names), SLICE))
+
+
+def _number(after: int) -> int:
+    """What a stream takes for a number of ours: nothing stands before 0 or behind the last."""
+    return min(max(after, 0), _LAST)
 
 
 def _texts(fields: Mapping[bytes, bytes]) -> dict[str, str]:
