@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
+from workflow_state.arguments import checked
 from workflow_state.budget import Budget
 from workflow_state.errors import ReferenceNotFoundError, ReferenceParseError
 
@@ -88,6 +89,7 @@ class Outcome:
     reason: str = ""
 
 
+@checked
 def parse_reference(text: str) -> Reference:
     """Parse one reference, with or without its ``${`` and ``}``.
 
@@ -126,11 +128,8 @@ def _parse_inner(text: str, start: int) -> tuple[Reference, int]:
     """Parse what stands between ``${`` and ``}``; returns it and where it ends, trailing blanks included."""
     head = _HEAD.match(text, start)
     if head is None:
-        raise _problem(
-            text,
-            start,
-            "expected <action id>.output, .status or .error (for a literal '${' write '$${')",
-        )
+        expected = "<action id>.output, .status or .error (for a literal '${' write '$${')"
+        raise _problem(text, start, f"expected {expected}")
     end = head.end()
     path: list[str | int] = []
     while step := _STEP.match(text, end):
@@ -281,7 +280,7 @@ def resolve_reference(reference: Reference | str, outcomes: Mapping[str, Outcome
         >>> resolve_reference("${fetch.output.GBP ?? 0}", {"fetch": Outcome(status="completed", output={"USD": 1.1})})
         0
     """
-    if isinstance(reference, str):
+    if not isinstance(reference, Reference):
         reference = parse_reference(reference)
     if isinstance(found := look_up_or_default(reference, outcomes), Missing):
         raise ReferenceNotFoundError(explain_missing(reference, outcomes))

@@ -114,12 +114,18 @@ def test_a_name_that_is_no_member() -> None:
 
 
 #: Told in their own way, or called for each action, so that a check would cost.
-OTHERS = {"action", "action_task_id", "create_state_manager", "parse_reference", "resolve_reference"}
+OTHERS = {"action", "action_task_id", "create_state_manager", "resolve_reference"}
 FUNCTIONS = {
     name: found
     for name, found in [*vars(workflow_state).items(), ("run_plan", run_plan)]
     if inspect.isfunction(found) and (name in workflow_state.__all__ or name == "run_plan") and name not in OTHERS
 }
+
+
+def test_a_reference_is_a_text() -> None:
+    """Or one that was parsed; anything else was an ``AttributeError``."""
+    with pytest.raises(TypeError, match="parse_reference: text is 7; expected a text"):
+        workflow_state.resolve_reference(7, {})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
