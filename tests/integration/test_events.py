@@ -295,14 +295,15 @@ def test_events_that_take_longer_than_a_lease_are_sent_by_one(database: Callable
     came when the lease was over took them for a dead one's, and sent all of them again, as did the next one.
     """
     app, url = Celery("slow", set_as_current=False), database()
-    settings = {"prefix": "slow", "events": True, "lease": 2.0}
+    # A claim is renewed about every half of a lease, so that a machine may stand still for the other half.
+    settings = {"prefix": "slow", "events": True, "lease": 4.0}
     app.conf.update(broker_url=url, result_backend=url, workflow_state=settings)
     engine, done = engine_of(app), threading.Event()
     sent: list[int] = []
 
     def slowly(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
         for event in events:
-            work_for(0.02)
+            work_for(0.035)
             sent.append(event.sequence)
 
     sending_by(slowly, engine)
@@ -330,7 +331,7 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str]) -> N
     whose action waits for that, must not count as lost.
     """
     app, url = Celery("slow", set_as_current=False), database()
-    settings = {"prefix": "slow", "events": True, "lease": 1.0}
+    settings = {"prefix": "slow", "events": True, "lease": 2.5}
     app.conf.update(broker_url=url, result_backend=url, workflow_state=settings)
     engine = engine_of(app)
     held: list[bool] = []
@@ -338,7 +339,7 @@ def test_a_lease_is_kept_while_events_are_sent(database: Callable[[], str]) -> N
     def slowly(_app: Celery, _settings: Settings, events: Iterable[Event]) -> None:
         for event in events:
             if event.type == "action.execute.requested":
-                work_for(1.5)
+                work_for(3)
                 record = engine.store.records(event.execution_id, ["a"])["a"]
                 held.append((record.lease or 0) > engine.store.now())
 
