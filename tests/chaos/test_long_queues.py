@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.chaos.plans import action
 from tests.chaos.scene import Scene, scene_with
 from tests.support import wait_until
 from workflow_state.runtime.engine import Engine, engine_of
+from workflow_state.runtime.forwarding import sending_until
 from workflow_state.runtime.sweeper import Sweeper
 from workflow_state.validation import prepare_plan
 
 BOUND = 60.0
 #: More executions than a sweeper looks at in a lease.
 MANY = 600
-scene = scene_with(lease=0.2, sweep_interval=0.1)
+PART = 10
+scene = scene_with(lease=0.2, sweep_interval=0.1, part_size=PART)
 
 
 @pytest.fixture
@@ -93,3 +97,22 @@ def test_a_worker_goes_on_working_when_there_is_more_to_look_at_than_a_lease_has
         work = action("work", "chaos.work", inputs={"number": 1, "pause": 1, "values": []})
         state = scene.wait_closed(scene.start({"id": "new", "actions": [work]}), BOUND, fleet)
     assert state.status == "completed"
+
+
+def test_a_wide_level_is_published_a_part_at_a_time(scene: Scene, engine: Engine) -> None:
+    """What is left of a level is published for as long as a look has time, and one part at least; the rest is due at
+    once. All of it in one look held up the worker's main loop: for ten seconds, of a hundred thousand actions.
+    """
+    work = {"inputs": {"number": 1, "pause": 1, "values": []}, "queue": "other"}
+    wide = [action(f"a{n}", "chaos.work", **work) for n in range(5 * PART)]
+    engine.accept(prepare_plan({"id": "wide", "actions": wide, "schedule": "levels"}), "wide", {}, keep=True)
+    engine.advance("wide")
+    assert scene.redis.llen("other") == PART
+    scene.redis.zadd(f"{scene.prefix}:deadlines", dict.fromkeys(scene.deadlines(), 1))
+    for parts in (2, 3, 4, 5):
+        began = engine.store.now()
+        with sending_until(time.monotonic()):
+            assert Sweeper(engine).sweep() == 1, "it is due"
+        assert scene.redis.llen("other") == parts * PART
+    (due,) = scene.deadlines().values()
+    assert due >= began + engine.settings.lease_ms, "all is published, and has a lease to begin"

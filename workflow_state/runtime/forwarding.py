@@ -42,6 +42,11 @@ def sending_until(until: float) -> Iterator[None]:
         _until.reset(token)
 
 
+def sending_ends() -> float:
+    """When who sends now has to stop, by the monotonic clock: after a turn, or sooner in :func:`sending_until`."""
+    return min(time.monotonic() + TURN, _until.get())
+
+
 class Forwarder:
     """Sends what listeners have not been sent yet; called after every change, and by the sweeper."""
 
@@ -72,7 +77,7 @@ class Forwarder:
 
     def _forward(self, execution_id: str) -> bool:
         owner, sent = uuid.uuid4().hex, None
-        until = min(time.monotonic() + TURN, _until.get())
+        until = sending_ends()
         # A sweeper goes on at its next look. Before it come the changes: it has the main loop of a worker.
         sweep_ms = 0 if _until.get() < math.inf else int(self._settings.sweep_interval * 1000)
         while True:

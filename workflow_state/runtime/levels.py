@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from celery.canvas import Signature
 from workflow_state import rules
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
+from workflow_state.runtime.forwarding import sending_ends
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.schedule import Schedule, confirmations
 from workflow_state.store.records import Head, Settled
@@ -84,9 +86,7 @@ class Levels(Schedule):
     def look(self, execution_id: str, program: Program, head: Head) -> None:
         """A part was not published, or messages are lost."""
         if parts := self.store.parts_left(execution_id):
-            self.means.observers.tell("swept", "part_published", len(parts))
-            for part in parts:
-                self.publish_part(execution_id, program, head, (head.cursor, part))
+            self._publish_some(execution_id, program, head, parts)
             return
         level, size, app = head.cursor, self.means.settings.part_size, self.means.app
         ids = program.levels[level]
@@ -136,6 +136,16 @@ class Levels(Schedule):
             first = set(program.levels[level][: self.means.settings.part_size])
             ready = [name for name in ready if name in first]
         self._publish(execution_id, program, level, 0, ready)
+
+    def _publish_some(self, execution_id: str, program: Program, head: Head, parts: Sequence[int]) -> None:
+        """Publish parts for as long as there is time, one at least; the others with the sweeper's next look."""
+        until = sending_ends()
+        for done, part in enumerate(parts, start=1):
+            self.publish_part(execution_id, program, head, (head.cursor, part))
+            self.means.observers.tell("swept", "part_published", 1)
+            if done < len(parts) and time.monotonic() > until:
+                self.store.postpone(execution_id, 0)
+                break
 
     def _publish(self, execution_id: str, program: Program, level: int, part: int, ids: Sequence[str]) -> None:
         self.publish_actions(execution_id, program, ids)
