@@ -49,6 +49,13 @@ def by_hand(name: str, *, result: object = None, **fields: Any) -> str:
     return execution_id
 
 
+def a_moment() -> datetime:
+    """A moment later than all that there is, and earlier, by a millisecond, than what is made from now on."""
+    found = datetime.now(UTC)
+    wait_until(lambda: datetime.now(UTC) - found > timedelta(milliseconds=2))
+    return found
+
+
 def test_pages_give_each_execution_once(fresh: Site) -> None:
     """Newest first; what is accepted or vanishes between two pages, that of the cursor too, moves nothing."""
     made = [by_hand(f"n{n}") for n in range(12)]
@@ -87,10 +94,10 @@ def test_many_of_one_millisecond(fresh: Site, limit: int) -> None:
 
 def test_filters(fresh: Site) -> None:
     """By status, plan, part of the name in any case, and time: one after the other and together."""
-    done, broken = by_hand("Nightly report", result=1, id="night"), by_hand("Daily report", result=WRONG)
-    between = datetime.now(UTC)
-    wait_until(lambda: datetime.now(UTC) - between > timedelta(milliseconds=2))
-    stopped, waiting = by_hand("other", id="night"), by_hand("nightly", id="night")
+    done, _ = by_hand("Nightly report", result=1, id="night"), a_moment()
+    broken, between = by_hand("Daily report", result=WRONG), a_moment()
+    stopped, _ = by_hand("other", id="night"), a_moment()
+    waiting, _ = by_hand("nightly", id="night"), a_moment()
     StateManager().cancel_execution(stopped)
     running = by_hand("x")
     StateManager().update_action_status(running, "a", "running")
