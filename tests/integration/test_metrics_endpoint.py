@@ -59,7 +59,7 @@ def states(metered: Site) -> list[ExecutionState]:
     there = plan(
         action("a", "test.remote", inputs={"value": 1, "fail": "rate_limit_burst"}, retry=QUICK), name="Elsewhere"
     )
-    late = plan(action("deaf", "test.deaf", inputs={"name": "never"}, timeout=200, retry=ONCE), name="Overruns")
+    late = plan(action("deaf", "test.deaf", inputs={"name": "never"}, timeout=1000, retry=ONCE), name="Overruns")
     with metered.current(), running_service(metered):
         results = [execute_plan.delay(wanted) for wanted in (late, good, bad, tolerant, there)]
         for result in results:
