@@ -92,10 +92,17 @@ def test_a_queue_that_is_not_empty_is_not_flooded(scene: Scene) -> None:
         for _ in range(5):
             scene.app.send_task("chaos.follow", ("others",), queue="other")
         execution_id = send(scene, queue="other").id
-        wait_until(lambda: kept(scene, execution_id).get("looks") == "2", 20, "two looks of the sweeper")
-        assert scene.redis.llen("other") == 6
-        wait_until(lambda: kept(scene, execution_id).get("looks") == "4", 30, "four looks of the sweeper")
-        assert 7 <= scene.redis.llen("other") <= 8
+
+        def looks() -> int:
+            return int(kept(scene, execution_id).get("looks", 0))
+
+        def looked_for_often() -> bool:
+            before, waiting, after = looks(), scene.redis.llen("other"), looks()
+            # None at the first two looks and one at each that follows, the last of which may be on its way.
+            assert max(0, before - 3) <= waiting - 6 <= max(0, after - 2)
+            return before >= 4
+
+        wait_until(looked_for_often, 30, "four looks of the sweeper")
         fleet.add("--queues", "other")
         check_ran_once(scene, execution_id, fleet)
 
