@@ -43,5 +43,6 @@ def http_request(url: str, context: ActionContext, method: str = "GET", body: An
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: executor.stop())
+    executor.declare()
     print("ready", flush=True)
     executor.run()

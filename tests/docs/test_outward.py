@@ -53,6 +53,9 @@ def test_the_page_on_remote_actions(tmp_path: Path, database: Callable[[], str])
     (tmp_path / "actions.py").write_text(actions.code)
     (tmp_path / "service.py").write_text(service.code)
     env = environ(database())
+    # As the page advises: the request waits for a service that starts later.
+    declare = [sys.executable, "-c", "import service; service.executor.declare()"]
+    subprocess.run(declare, cwd=tmp_path, env={**os.environ, **env}, check=True, timeout=60)
     process = subprocess.Popen([sys.executable, "service.py"], cwd=tmp_path, env={**os.environ, **env})
     try:
         with WorkerProcess("workflow_state.app", cwd=tmp_path, environ=env):

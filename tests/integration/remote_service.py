@@ -36,6 +36,7 @@ def carry_out(value: Any, context: ActionContext, fail: str = "", gate: str = ""
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: executor.stop())
+    executor.declare()
     print("ready", flush=True)  # noqa: T201 - the test waits for it
     executor.run()
     sys.exit(0)

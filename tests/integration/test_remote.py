@@ -200,13 +200,15 @@ def test_a_service_that_is_killed_loses_nothing(fresh: Site) -> None:
     """
     gate = uuid.uuid4().hex
     fresh.start_worker()
-    slow = action("a", "test.remote", inputs={"value": 5, "gate": gate}, timeout=2000, retry=QUICK)
+    # Each 2 s that the next service takes to start are another attempt.
+    retry = {**QUICK, "max_attempts": 50}
+    slow = action("a", "test.remote", inputs={"value": 5, "gate": gate}, timeout=2000, retry=retry)
     with running_service(fresh) as service:
         result = execute_plan.delay(plan(slow))
         fresh.wait_started(gate)
         service.kill()
     with running_service(fresh):
-        fresh.open_gate(gate, 3)
+        fresh.open_gate(gate, retry["max_attempts"])
         state = result.get(timeout=TIMEOUT)
     found = state.action_states["a"]
     assert (found.status, output(state, "a")) == ("completed", 50)
