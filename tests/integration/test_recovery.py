@@ -236,7 +236,7 @@ def test_a_lost_message_is_sent_again(own: Site, gate: str) -> None:
     result = execute_plan.delay(
         plan(*(action(f"a{n}", "test.value", **first) for n in range(3)), action("b", "test.value", "a1"))
     )
-    wait_until(lambda: own.redis.llen(queue) == 3, TIMEOUT, "the level is published")
+    wait_until(lambda: own.redis.llen(queue) >= 3, TIMEOUT, "the level is published")
     own.redis.delete(queue)
     worker = own.workers[0].address
     own.app.control.add_consumer(queue, destination=[worker], reply=True)

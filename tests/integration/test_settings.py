@@ -197,7 +197,7 @@ def test_routes_of_the_app(fresh: Site) -> None:
     fresh.settings(task_routes={"workflow_state.execute_action": {"queue": "heavy"}})
     fresh.start_worker()
     result = execute_plan.delay(plan(action("a", "test.value", inputs={"value": 1})))
-    wait_until(lambda: fresh.redis.llen("heavy") == 1, TIMEOUT, "the action is in its queue")
+    wait_until(lambda: fresh.redis.llen("heavy"), TIMEOUT, "the action is in its queue")
     assert fresh.redis.llen(fresh.queue) == 0
     fresh.start_worker("--queues", "heavy")
     assert output(result.get(timeout=TIMEOUT), "a") == 1
