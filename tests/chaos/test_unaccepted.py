@@ -122,9 +122,13 @@ def test_a_plan_that_is_to_start_later_is_not_looked_for_before(scene: Scene) ->
 
 def test_what_was_revoked_or_has_expired_is_not_sent_again(scene: Scene) -> None:
     """Its result says so; the sweeper lets go of it."""
-    revoked, expired = send(scene, countdown=3), send(scene, expires=0.01)
+    expired, name = send(scene, expires=0.01), str(uuid.uuid4())
     with scene.fleet(1) as fleet:
-        scene.app.control.revoke(revoked.id)
+        scene.app.control.revoke(name)
+        wait_until(
+            lambda: any(name in line for line in fleet.lines("flagged as revoked")), 20, "the worker knows of it"
+        )
+        revoked = send(scene, task_id=name, countdown=1)
         for result in (revoked, expired):
             with pytest.raises(TaskRevokedError):
                 result.get(timeout=30)
