@@ -77,7 +77,8 @@ def test_an_action_that_is_terminated_before_it_begins_runs(pool: str, scene: Sc
     """Its message waits in a worker for the time of its next attempt when it is revoked with ``terminate``: it begins
     then, no process is taken down, and the worker goes on, also where the pool is one of threads.
     """
-    retry = {"max_attempts": 2, "min_timeout_in_ms": 3000, "max_timeout_in_ms": 3000}
+    # Time enough for a slow machine to revoke it meanwhile.
+    retry = {"max_attempts": 2, "min_timeout_in_ms": 8000, "max_timeout_in_ms": 8000, "randomize": False}
     flaky = action("flaky", "chaos.flaky", inputs={"number": 1}, retry=retry)
     with scene.fleet(0) as fleet:
         fleet.add("--pool", pool, "--concurrency", "1")
