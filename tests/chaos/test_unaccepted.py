@@ -120,16 +120,16 @@ def test_a_plan_that_is_to_start_later_is_not_looked_for_before(scene: Scene) ->
         assert scene.redis.ttl(f"{scene.prefix}:{{{execution_id}}}:sent") > 600
 
 
-def test_what_was_revoked_or_has_expired_is_not_sent_again(scene: Scene) -> None:
+def test_what_was_revoked_or_has_expired_is_not_sent_again(tmp_path: Path) -> None:
     """Its result says so; the sweeper lets go of it."""
-    expired, name = send(scene, expires=0.01), str(uuid.uuid4())
-    with scene.fleet(1) as fleet:
+    # Time enough for a slow worker to take it before the sweeper looks.
+    settings = {**QUICK, "lease": 5.0}
+    with Scene(tmp_path / "scene", workflow_state=settings) as scene, scene.fleet(1) as fleet:
+        name = str(uuid.uuid4())
         scene.app.control.revoke(name)
-        wait_until(
-            lambda: any(name in line for line in fleet.lines("flagged as revoked")), 20, "the worker knows of it"
-        )
-        revoked = send(scene, task_id=name, countdown=1)
-        for result in (revoked, expired):
+        wait_until(lambda: fleet.lines(f"flagged as revoked: {name}"), 20, "the worker knows of it")
+        past = scene.app.now() - timedelta(seconds=1)
+        for result in (send(scene, task_id=name, countdown=1), send(scene, expires=past)):
             with pytest.raises(TaskRevokedError):
                 result.get(timeout=30)
             wait_until(lambda result=result: kept(scene, result.id) == {}, 30, "nothing is kept of it")
@@ -137,16 +137,18 @@ def test_what_was_revoked_or_has_expired_is_not_sent_again(scene: Scene) -> None
         assert not fleet.lines(AGAIN)
 
 
-def test_a_plan_that_a_worker_refuses_is_not_sent_again(scene: Scene) -> None:
+def test_a_plan_that_a_worker_refuses_is_not_sent_again(tmp_path: Path) -> None:
     """Its result is the refusal: who sent it had something else to do than to look whether it is one."""
-    task = scene.app.tasks["workflow_state.execute_plan"]
-    result = task.apply_async(("no plan",), parent_id=str(uuid.uuid4()))
-    assert "message" in kept(scene, result.id)
-    with scene.fleet(1) as fleet:
-        with pytest.raises(PlanValidationError, match="not JSON"):
-            result.get(timeout=30)
-        wait_until(lambda: not (kept(scene, result.id) or scene.deadlines()), 30, "nothing is kept or looked after")
-        assert not fleet.lines(AGAIN)
+    # Time enough for a slow worker to start before the sweeper looks.
+    with Scene(tmp_path / "scene", workflow_state={**QUICK, "lease": 60.0}) as scene:
+        task = scene.app.tasks["workflow_state.execute_plan"]
+        result = task.apply_async(("no plan",), parent_id=str(uuid.uuid4()))
+        assert "message" in kept(scene, result.id)
+        with scene.fleet(1) as fleet:
+            with pytest.raises(PlanValidationError, match="not JSON"):
+                result.get(timeout=30)
+            wait_until(lambda: not (kept(scene, result.id) or scene.deadlines()), 30, "nothing is kept or looked after")
+            assert not fleet.lines(AGAIN)
 
 
 def test_what_could_not_be_sent_is_not_sent_later(tmp_path: Path) -> None:
