@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from selenium.webdriver import Chrome
 
 from tests.browser import BrowserNotFoundError, open_browser
@@ -26,6 +27,10 @@ from workflow_state.errors import EmbeddedServerError
 DATABASES = 1000
 SHARED_SERVER = "TEST_SERVER_PORT"
 WORKER_FIXTURES = {"library", "own", "site", "fresh"}
+# How long an example takes says more of the machine than of us; a hang is what the suite's own timeout is for.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
+
 SHARED: list[Site] = []
 """The sites whose workers live as long as the session."""
 
