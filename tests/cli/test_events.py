@@ -53,7 +53,7 @@ def test_events_as_json_by_type(cli: CommandLine, story: list[Event], tmp_path: 
     words = ["events", "--type", "action.*", "--type", "*.requested", "--execution", story[0].execution_id]
     command = [*COMMAND, "-A", APP, *words, "--limit", "3", "--json"]
     with piped(command, cwd=tmp_path, log=log, env=cli.env) as process:
-        wait_until(lambda: "listening" in log.read_text(), 20, "it listens")
+        wait_until(lambda: "listening" in log.read_text(), 60, "it listens")
         send(cli, [event.model_copy(update={"execution_id": "x", "id": f"x/{event.sequence}"}) for event in story])
         send(cli, [*story, *story])
         wait_until(lambda: process.poll() is not None, 20, "it has ended")
@@ -84,7 +84,7 @@ def test_an_output_that_nobody_reads_or_that_has_no_room_ends_it(
         )
     os.close(write)
     try:
-        wait_until(lambda: "listening" in log.read_text(), 20, "it listens")
+        wait_until(lambda: "listening" in log.read_text(), 60, "it listens")
         os.close(read)
         send(cli, story)
         wait_until(lambda: process.poll() is not None, 20, "it has ended")

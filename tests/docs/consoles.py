@@ -45,7 +45,7 @@ def typed(parts: Iterable[Block]) -> list[Typed]:
     return found
 
 
-def run_session(commands: list[Typed], *, cwd: Path, env: Mapping[str, str], timeout: float = 120) -> list[Answer]:
+def run_session(commands: list[Typed], *, cwd: Path, env: Mapping[str, str], timeout: float = 400) -> list[Answer]:
     """Type the commands into one shell, one after the other; ``$?`` is that of the command before, as ever."""
     script = ["set +e", "last=0"]
     for one in commands:

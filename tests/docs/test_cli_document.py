@@ -20,6 +20,8 @@ DOCUMENT = ROOT / "docs" / "cli.md"
 SERVER, WORKER = "workflow-state server", "celery -A app worker --loglevel INFO"
 
 
+# Forty processes start, one after the other.
+@pytest.mark.timeout(480)
 @pytest.mark.slow
 @pytest.mark.redis
 @pytest.mark.worker
