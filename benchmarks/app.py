@@ -12,6 +12,7 @@ from celery import Celery
 from kombu import Queue
 
 from workflow_state import action
+from workflow_state.runtime.messages import send_all
 
 #: A queue whose messages nobody acknowledges; its worker takes no more of them than it can run.
 LOOSE = "loose"
@@ -34,6 +35,16 @@ def raw_twice() -> None:
     client = app.backend.client
     client.set(f"benchmarks:{raw_twice.request.id}", "leased", nx=True, px=30_000)
     client.incr(TWICE_DONE)
+
+
+@app.task(name="benchmarks.twice_in_levels", ignore_result=True, acks_late=True)
+def raw_twice_in_levels(width: int, count: int, queue: str) -> None:
+    """The same, in levels: whoever ends the last of ``width`` sends the next ones, until ``count`` have run."""
+    client = app.backend.client
+    client.set(f"benchmarks:{raw_twice_in_levels.request.id}", "leased", nx=True, px=30_000)
+    done = client.incr(TWICE_DONE)
+    if done % width == 0 and done < count:
+        send_all(app, (raw_twice_in_levels.s(width, count, queue).set(queue=queue) for _ in range(width)), lambda: None)
 
 
 @app.task(name="benchmarks.answer", acks_late=True)
