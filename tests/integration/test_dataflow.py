@@ -162,7 +162,7 @@ def test_a_lost_turn_is_followed_up(fresh: Site) -> None:
             action("join", "test.value", "a", "b"),
         )
     )
-    wait_until(lambda: fresh.redis.llen(queue) == 2, TIMEOUT, "both are published")
+    wait_until(lambda: fresh.redis.llen(queue) >= 2, TIMEOUT, "both are published")
     fresh.redis.delete(queue)
     fresh.app.control.add_consumer(queue, destination=[fresh.workers[0].address], reply=True)
     state = result.get(timeout=TIMEOUT)
@@ -243,7 +243,7 @@ def test_a_rerun_lets_who_reads_what_runs_again_wait_for_it(fresh: Site) -> None
     fresh.app.control.cancel_consumer(queue, destination=[worker.address], reply=True)
     fresh.redis.set(f"{EFFECTS}:{key}", "now it can", ex=900)
     again = manager.rerun(before.id)
-    wait_until(lambda: fresh.redis.llen(queue) == 1, TIMEOUT, "shaky is sent")
+    wait_until(lambda: fresh.redis.llen(queue) >= 1, TIMEOUT, "shaky is sent")
     fresh.app.control.add_consumer(queue, destination=[worker.address], reply=True)
     state = manager.wait(again.id, TIMEOUT)
     assert statuses(state) == {"shaky": "completed", "between": "completed", "reader": "completed"}
