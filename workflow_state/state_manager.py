@@ -109,9 +109,8 @@ class StateManager:
     def update_action_status(self, execution_id: str, action_id: str, status: ActionStatus | str) -> None:
         """Change the status of an action of an execution that you drive.
 
-        Where workers drive, only as :meth:`record_action_result` may.
-        ``running`` needs every dependency to have ended well enough; ``completed``, ``failed`` and ``skipped``
-        record an empty result of that kind.
+        Where workers drive, only as :meth:`record_action_result` may. ``running`` needs every dependency to have
+        ended well enough; ``completed``, ``failed`` and ``skipped`` record an empty result of that kind.
 
         Raises:
             ExecutionNotFoundError, ActionNotFoundError: no such execution or action.

@@ -71,8 +71,12 @@ class Conversation:
 
 
 @contextmanager
-def started(peer: Peer, python: Path, url: str, folder: Path) -> Iterator[Conversation]:
+def started(
+    peer: Peer, python: Path, url: str, folder: Path, stop_timeout: float = STOP_TIMEOUT
+) -> Iterator[Conversation]:
     """Start a peer's program and end it, and all that it started, with the block. ``folder``: empty, for its files.
+
+    ``stop_timeout``: seconds that it has to end its workers.
 
     Raises:
         PeerError: it was not ready in time; the message ends with its last words.
@@ -91,7 +95,7 @@ def started(peer: Peer, python: Path, url: str, folder: Path) -> Iterator[Conver
     try:
         yield Conversation(process, log)
     finally:
-        _end(process)
+        _end(process, stop_timeout)
 
 
 def _environ(peer: Peer, url: str, folder: Path) -> Mapping[str, str]:
@@ -102,13 +106,13 @@ def _environ(peer: Peer, url: str, folder: Path) -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "REDIS_URL": url, **own}
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], timeout: float) -> None:
     """Its input ends, so that it may end its workers; what is left of its own process group is killed then."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
     try:
-        process.wait(STOP_TIMEOUT)
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
         process.terminate()
     with suppress(ProcessLookupError):  # as it is when nothing was left

@@ -44,12 +44,9 @@ def test_a_program_that_ends_is_told_with_its_last_words(talk: Conversation) -> 
         talk.run(chain(END), timeout=20)
 
 
-def test_a_program_that_hangs_is_given_up_and_ended_with_its_workers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_hangs_is_given_up_and_ended_with_its_workers(tmp_path: Path) -> None:
     """One bad peer cannot hang the run, and nothing of it lives on."""
-    monkeypatch.setattr(conversation, "STOP_TIMEOUT", 0.2)
-    with conversation.started(ODD, Path(sys.executable), "redis://nowhere", tmp_path) as talk:
+    with conversation.started(ODD, Path(sys.executable), "redis://nowhere", tmp_path, stop_timeout=0.2) as talk:
         worker = int((tmp_path / "worker.pid").read_text())
         assert alive(worker)
         with pytest.raises(PeerError, match=r"not done within 0\.5 s"):
