@@ -13,12 +13,11 @@ from typing import Any
 from celery import Celery
 from redis import Redis
 
-from benchmarks.app import LOOSE, TWICE_DONE, raw_twice, raw_twice_in_levels
+from benchmarks.app import LOOSE, TWICE_DONE, raw_twice, send_level
 from benchmarks.plans import Plan
 from benchmarks.worker import BenchmarkError, running_worker
 from workflow_state import ExecutionStatus, StateManager, Success, execute_plan
 from workflow_state.embedded import EmbeddedServer
-from workflow_state.runtime.messages import send_all
 
 #: Append-only file, synchronized every second: what a durable set-up has.
 SERVER_SETTINGS = {"appendfsync": "everysec"}
@@ -71,9 +70,8 @@ class Lab:
         """How long ``count`` tasks that ask the server twice take in levels, from sending the first level on."""
         self.await_quiet()
         self.client.delete(TWICE_DONE)
-        level = [raw_twice_in_levels.s(width, count, queue).set(queue=queue) for _ in range(width)]
         start = time.perf_counter()
-        send_all(self.app, level, lambda: None)
+        send_level(width, count, queue)
         self.wait_for(lambda: int(self.client.get(TWICE_DONE) or 0) == count, "all raw tasks have run")
         return time.perf_counter() - start
 

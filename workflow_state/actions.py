@@ -1,8 +1,8 @@
 """Actions: plain functions, registered under the definition ids that plans name.
 
-Inputs arrive as keyword arguments, validated by the function's type hints; what it returns is
-validated by its return annotation and must be JSON or something pydantic turns into JSON. A
-parameter annotated :class:`ActionContext` is given the context of the attempt.
+Inputs arrive as keyword arguments, validated by the function's type hints; what it returns is validated by its return
+annotation and must be JSON or something pydantic turns into JSON. A parameter annotated :class:`ActionContext` is given
+the context of the attempt.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, Vali
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
-from workflow_state.arguments import part_of
+from workflow_state.arguments import number_within
 from workflow_state.errors import ActionError, ActionRegistrationError, UnknownActionError
 from workflow_state.hints import nearest
 from workflow_state.json_values import problem_in
@@ -70,13 +70,11 @@ class ActionContext:
     def progress(self, fraction: float, message: str = "") -> None:
         """Say how far the attempt has come, for whoever reads the state.
 
-        Args:
-            fraction: from 0 to 1; what is outside is taken as the nearer end, and no number is a ``ValueError``.
-            message: what it is at, a short line.
-
-        Only the newest is kept; what comes less than half a second after the one before may be left out.
+        Only the newest is kept; what comes less than half a second after the one before may be left out. ``fraction``:
+        from 0 to 1, else the nearer end; no number is a ``ValueError``. ``message``: a short line on what it is at.
         """
-        self.progress_report(part_of(fraction, self.action_id), str(message)[:500].encode(errors="replace").decode())
+        part = number_within(fraction, 0, 1, f"The progress of action {self.action_id!r}")
+        self.progress_report(part, str(message)[:500].encode(errors="replace").decode())
 
 
 @dataclass(frozen=True, slots=True)

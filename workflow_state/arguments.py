@@ -62,15 +62,15 @@ def member_of(kind: type[E], given: str) -> E:
         raise ValueError(f"{given!r} is not a valid {kind.__name__}; expected one of {', '.join(kind)}") from None
 
 
-def part_of(given: Any, action_id: str) -> float:
-    """How far an action says that it has come, from 0 to 1; raises ``ValueError`` for what is no number."""
+def number_within(given: Any, least: float, most: float, what: str) -> float:
+    """A number, or the nearer end where it is outside; raises ``ValueError`` for what is none. ``what``: its name."""
     try:
         found = float(given)
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if math.isnan(found):
-        raise ValueError(f"The progress of action {action_id!r} is {_shown(given, ())}; expected a number from 0 to 1")
-    return min(max(found, 0.0), 1.0)
+        raise ValueError(f"{what} is {_shown(given, ())}; expected a number from {least:g} to {most:g}")
+    return min(max(found, least), most)
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -10,8 +10,8 @@ from tests.chaos.plans import action
 from tests.chaos.scene import Scene, scene_with
 from tests.support import wait_until
 from workflow_state.runtime.engine import Engine, engine_of
-from workflow_state.runtime.forwarding import sending_until
 from workflow_state.runtime.sweeper import Sweeper
+from workflow_state.runtime.turns import sending_until
 from workflow_state.validation import prepare_plan
 
 BOUND = 60.0

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 
 from celery import Celery
 
@@ -16,6 +13,7 @@ from workflow_state.events import publish_events
 from workflow_state.program import Program
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.programs import ProgramCache
+from workflow_state.runtime.turns import in_sweeper, sending_ends
 from workflow_state.settings import Settings
 from workflow_state.store.history import events_of
 from workflow_state.store.outward import OutwardStore
@@ -25,26 +23,6 @@ from workflow_state.telemetry import get_logger
 
 #: Events that are sent between two looks at the clock.
 PART = 20
-#: Seconds that one call may send for: what it was called from waits, and others may add events faster than one sends
-#: them. What is left then is for the next change, or a sweeper.
-TURN = 2.0
-
-_until: ContextVar[float] = ContextVar("workflow_state_send_until", default=math.inf)
-
-
-@contextmanager
-def sending_until(until: float) -> Iterator[None]:
-    """Have nothing sent in this block after a moment of the monotonic clock: it is for who has less than a turn."""
-    token = _until.set(until)
-    try:
-        yield
-    finally:
-        _until.reset(token)
-
-
-def sending_ends() -> float:
-    """When who sends now has to stop, by the monotonic clock: after a turn, or sooner in :func:`sending_until`."""
-    return min(time.monotonic() + TURN, _until.get())
 
 
 class Forwarder:
@@ -79,7 +57,7 @@ class Forwarder:
         owner, sent = uuid.uuid4().hex, None
         until = sending_ends()
         # A sweeper goes on at its next look. Before it come the changes: it has the main loop of a worker.
-        sweep_ms = 0 if _until.get() < math.inf else int(self._settings.sweep_interval * 1000)
+        sweep_ms = 0 if in_sweeper() else int(self._settings.sweep_interval * 1000)
         while True:
             # Every part renews the claim: else another would take it over, and send all of it again beside this one.
             most = PART if time.monotonic() < until else 0

@@ -13,9 +13,9 @@ from celery.canvas import Signature
 from workflow_state import rules
 from workflow_state.program import Program
 from workflow_state.runtime import canvas
-from workflow_state.runtime.forwarding import sending_ends
 from workflow_state.runtime.points import reached
 from workflow_state.runtime.schedule import Schedule, confirmations
+from workflow_state.runtime.turns import sending_ends
 from workflow_state.store.records import Head, Settled
 
 

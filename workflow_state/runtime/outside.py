@@ -148,8 +148,6 @@ def _end_waiting(engine: Engine, created: str, execution_id: str, step: Step, re
     owner = f"{BY_HAND}/{uuid.uuid4().hex}"
 
     def finish(execution_id: str, action_id: str, _: int, outcome: str, **what: Any) -> tuple[str, Head | None]:
-        # Somebody waits: as often as the backend's policy says.
-        what["tries"] = None
         answer, status, head = end_waiting(
             engine.store, execution_id, action_id, owner, BY_HAND, step.level, outcome, **what
         )
@@ -160,7 +158,8 @@ def _end_waiting(engine: Engine, created: str, execution_id: str, step: Step, re
             raise _illegal(execution_id, action_id, status or f"not to be ended now ({answer})")
         return answer, head
 
-    recording = Recording(engine, execution_id, step.id, finish=finish)
+    # Somebody waits: it is tried as often as the backend's policy says.
+    recording = Recording(engine, execution_id, step.id, tries=None, finish=finish)
     end = recording.encode(step, result.output) if isinstance(result, Success) else AttemptEnd(error=result.error)
     recording.record_from_outside(step, Begun("lease", 1, at=engine.store.now(), created=created), end)
 

@@ -61,7 +61,7 @@ class Recording:
     Args:
         engine: of the worker's app.
         execution_id, action_id: which action.
-        tries: how often, a second apart, to write while the server is away.
+        tries: how often, a second apart, to write while the server is away; None: as the backend's policy says.
         finish: writes the end, as ``Store.finish`` does; that one when None.
     """
 
@@ -70,7 +70,7 @@ class Recording:
         engine: Engine,
         execution_id: str,
         action_id: str,
-        tries: int = RESULT_TRIES,
+        tries: int | None = RESULT_TRIES,
         finish: Callable[..., tuple[str, Head | None]] | None = None,
     ) -> None:
         self.engine = engine

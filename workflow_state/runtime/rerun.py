@@ -81,11 +81,10 @@ def rerun(
 def _check_one_wish_each(
     from_action: str | None, inputs: Mapping[str, object], skip: Collection[str], results: Mapping[str, object]
 ) -> None:
-    run = {**dict.fromkeys(inputs, "inputs"), **({from_action: "from_action"} if from_action else {})}
+    wished = {"inputs": inputs, "from_action": [from_action], "skip": skip, "results": results}
     problems = []
     for name in dict.fromkeys((*skip, *results)):
-        wishes = [*([run[name]] if name in run else []), *(["skip"] if name in skip else [])]
-        wishes += ["results"] if name in results else []
+        wishes = [wish for wish, names in wished.items() if name in names]
         if len(wishes) > 1:
             message = f"Action {name!r} is named in {' and in '.join(wishes)}"
             hint = "an action runs, is skipped, or has a result given"

@@ -15,9 +15,9 @@ from workflow_state.errors import NewerSchemaError
 from workflow_state.program import Program, Step
 from workflow_state.runtime import canvas, control, remote, unaccepted
 from workflow_state.runtime.engine import Engine, engine_of
-from workflow_state.runtime.forwarding import sending_until
 from workflow_state.runtime.manual import ManualDriver
 from workflow_state.runtime.points import reached
+from workflow_state.runtime.turns import sending_until
 from workflow_state.store.closing import forget_expired
 from workflow_state.store.keys import EVENTS
 from workflow_state.store.outages import is_outage
