@@ -354,5 +354,9 @@ def cpu_time(count: int) -> float:
 
 
 def test_validation_is_linear() -> None:
-    """Five times the actions take about five times as long to validate and compile, not twenty-five."""
-    assert cpu_time(5_000) / cpu_time(1_000) < 8
+    """Five times the actions take about five times as long to validate and compile, not twenty-five.
+
+    Measured by turns: a moment in which the machine is slow must not be that of one size alone.
+    """
+    many, few = zip(*((cpu_time(5_000), cpu_time(1_000)) for _ in range(5)), strict=True)
+    assert min(many) / min(few) < 8
